@@ -1,0 +1,3 @@
+module github.com/gmsa-agent/gmsa-agent
+
+go 1.26

@@ -1,0 +1,104 @@
+// Package hook is where the agent meets container runtimes: container facts
+// come in, an admitted document goes out.
+//
+// The package knows what a container is to the agent (Facts, Key) and how one
+// asks for a gMSA. It refuses to know how a credential spec is resolved, who
+// may use it, and what a secret is: that is the [Admitter]'s business. The
+// runtimes themselves are in the subpackages.
+package hook
+
+import (
+	"context"
+	"strings"
+)
+
+// The annotations (OCI, pod) and labels (containerd, Docker) by which a container asks.
+const (
+	// KeyCredentialSpec names a credential spec by reference, for example "file://webapp01.json".
+	KeyCredentialSpec = "gmsa-agent/credential-spec"
+	// KeySecret names the secret that holds the plugin user, for example "local://contoso".
+	KeySecret = "gmsa-agent/secret"
+)
+
+// Key identifies one container on this host.
+type Key struct {
+	Runtime   string `json:"runtime"`   // "containerd" or "docker"
+	Namespace string `json:"namespace"` // containerd's namespace; empty for Docker
+	ID        string `json:"id"`
+}
+
+// String is "runtime/namespace/id".
+func (k Key) String() string { return k.Runtime + "/" + k.Namespace + "/" + k.ID }
+
+// Facts are what a runtime says of a container before it runs. They are data
+// of whoever creates containers: bounded by the runtime, trusted for nothing
+// but which container it is.
+type Facts struct {
+	Key
+	Image       string            `json:"image,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Bundle      string            `json:"bundle,omitempty"` // OCI bundle folder, if there is one
+	// CredentialSpec is what stands in the place that the runtime itself has
+	// for it (OCI windows.credentialSpec, Docker's security option): a whole
+	// document or a reference. Empty if there is nothing.
+	CredentialSpec string `json:"credentialSpec,omitempty"`
+}
+
+// Ask returns the reference by which the container asks for a gMSA. The
+// annotation wins over the label, and both win over the runtime's own place.
+func (f Facts) Ask() (ref string, asks bool) {
+	for _, m := range []map[string]string{f.Annotations, f.Labels} {
+		if v := strings.TrimSpace(m[KeyCredentialSpec]); v != "" {
+			return v, true
+		}
+	}
+	return f.CredentialSpec, f.CredentialSpec != ""
+}
+
+// Secret returns the secret reference that the container asks for, if any.
+func (f Facts) Secret() string {
+	for _, m := range []map[string]string{f.Annotations, f.Labels} {
+		if v := strings.TrimSpace(m[KeySecret]); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// Admission is the agent's answer to a container that may have its gMSA.
+type Admission struct {
+	// Document is the credential spec that the container gets, byte for byte.
+	// It carries the grant token: never log it.
+	Document []byte `json:"document"`
+	// Grant is the grant's public name (not its token), as audit records have it.
+	Grant string `json:"grant"`
+}
+
+// Admitter decides whether a container may use the credential spec it asks for.
+//
+// Admit is idempotent for a container whose facts already carry the document
+// that it was admitted with. Its error wraps one of package fault's kinds and
+// is fit to be printed by the runtime: it names the reference and the cause,
+// and no secret.
+type Admitter interface {
+	Admit(ctx context.Context, f Facts) (Admission, error)
+}
+
+// Tracker is told what became of containers, so that grants end with them.
+type Tracker interface {
+	// Ended says that the container no longer exists. The reason goes to the audit.
+	Ended(ctx context.Context, k Key, reason string) error
+	// Live says which containers of a runtime exist: grants of that runtime
+	// which were made before asOf (a token from Mark) and whose container is
+	// not in keys are revoked.
+	Live(ctx context.Context, runtime string, asOf Mark, keys []Key) error
+	// Mark returns a token for "now"; take it before listing containers.
+	Mark() Mark
+	// Lost records that a container was started without the document it was
+	// admitted for. The reason says how that was seen.
+	Lost(ctx context.Context, k Key, reason string) error
+}
+
+// Mark orders grants against a listing of containers.
+type Mark uint64
