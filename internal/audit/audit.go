@@ -132,6 +132,7 @@ type Log struct {
 	mu   sync.Mutex
 	file *os.File
 	size int64
+	torn bool // the last line is cut short
 }
 
 // Defaults of a Log: 32 MiB hold some 60,000 records.
@@ -168,27 +169,21 @@ func (l *Log) open() error {
 		return errors.Join(fmt.Errorf("audit: %w", err), f.Close())
 	}
 	l.file, l.size = f, st.Size()
-	return l.endLine()
+	if l.torn, err = l.endsTorn(); err != nil {
+		l.file = nil
+		return errors.Join(fmt.Errorf("audit: %w", err), f.Close())
+	}
+	return nil
 }
 
-// endLine ends a line that a kill or a full disk cut short, so that the next
-// record is not glued to it.
-func (l *Log) endLine() error {
+// endsTorn says whether a kill or a full disk cut the last line short.
+func (l *Log) endsTorn() (bool, error) {
 	if l.size == 0 {
-		return nil
+		return false, nil
 	}
 	last := make([]byte, 1)
-	if _, err := l.file.ReadAt(last, l.size-1); err != nil {
-		return errors.Join(fmt.Errorf("audit: %w", err), l.file.Close())
-	}
-	if last[0] == '\n' {
-		return nil
-	}
-	if _, err := l.file.Write([]byte{'\n'}); err != nil {
-		return errors.Join(fmt.Errorf("audit: %w", err), l.file.Close())
-	}
-	l.size++
-	return nil
+	_, err := l.file.ReadAt(last, l.size-1)
+	return last[0] != '\n', err
 }
 
 // Write appends r; a zero Time becomes now. When it returns nil the record has
@@ -215,17 +210,17 @@ func (l *Log) Write(r Record) error {
 			return err
 		}
 	}
+	if l.torn {
+		// Half a record must not spoil the next one.
+		line = append([]byte{'\n'}, line...)
+	}
 	n, err := l.file.Write(line)
 	l.size += int64(n)
 	if err != nil {
-		if n > 0 {
-			// Half a record must not spoil the next one.
-			if e := l.file.Truncate(l.size - int64(n)); e == nil {
-				l.size -= int64(n)
-			}
-		}
+		l.torn = l.torn || n > 0
 		return fmt.Errorf("audit: %w", err)
 	}
+	l.torn = false
 	return nil
 }
 

@@ -1,0 +1,269 @@
+// Package grant keeps the grants: which container was admitted with which
+// credential spec and which secret, and the digest of the token that its
+// document carries.
+//
+// Grants outlive the agent. They are journaled, and read back at the next
+// start whatever moment the last agent was killed at. The journal is not
+// synced to the disk: a grant has to survive the end of a process, which the
+// operating system's cache does, and never the end of the host, which ends
+// every container and so every grant.
+//
+// The package does not decide anything, and it never sees a token again after
+// [Registry.Add]: it stores SHA-256 digests, so its file redeems nothing.
+package grant
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/gmsa-agent/gmsa-agent/hook"
+)
+
+// Digest is a SHA-256 sum, in hexadecimal where it is text.
+type Digest [sha256.Size]byte
+
+// Sum is the digest of b.
+func Sum[T string | []byte](b T) Digest { return sha256.Sum256([]byte(b)) }
+
+// String is the digest in lower-case hexadecimal.
+func (d Digest) String() string { return hex.EncodeToString(d[:]) }
+
+// MarshalText is String.
+func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (d *Digest) UnmarshalText(b []byte) error {
+	if hex.DecodedLen(len(b)) != len(d) {
+		return errors.New("a digest has 64 hexadecimal digits")
+	}
+	_, err := hex.Decode(d[:], b)
+	return err
+}
+
+// Grant is an admitted container × credential spec × secret.
+type Grant struct {
+	Name      string    `json:"name"` // public: for audit records and people
+	Token     Digest    `json:"token"`
+	Container hook.Key  `json:"container"`
+	Image     string    `json:"image,omitempty"`
+	Reference string    `json:"reference"`         // the credential spec's, fit to be shown
+	Source    string    `json:"source"`            // SHA-256 of the credential spec as its source had it
+	Document  Digest    `json:"document"`          // of the admitted document
+	Domain    string    `json:"domain"`            // DNS name
+	NetBIOS   string    `json:"netbios,omitempty"` // of the same domain
+	Account   string    `json:"account"`           // the gMSA, without "$"
+	Secret    string    `json:"secret"`            // reference
+	Created   time.Time `json:"created"`
+
+	mark hook.Mark // when it was added, as the registry counts
+}
+
+// Uses says how often a grant was redeemed since the agent started.
+type Uses struct {
+	Releases int
+	Last     time.Time
+}
+
+type entry struct {
+	Grant
+	uses Uses
+}
+
+// Registry holds the live grants. It is safe for concurrent use.
+type Registry struct {
+	mu      sync.Mutex
+	journal *journal
+	byToken map[Digest]*entry
+	byKey   map[hook.Key]*entry
+	mark    hook.Mark
+}
+
+// Open reads the journal in the folder dir, which must exist and be writable
+// for the agent only, and compacts it. Lines that are damaged are left out and
+// counted in damaged; a container whose grant was lost with one fails to
+// redeem and can be started again.
+func Open(dir string) (r *Registry, damaged int, err error) {
+	r = &Registry{byToken: map[Digest]*entry{}, byKey: map[hook.Key]*entry{}}
+	damaged, err = replay(dir, func(op operation) error {
+		switch {
+		case op.Add != nil:
+			r.insert(*op.Add)
+		case op.End != nil:
+			if e, ok := r.byToken[*op.End]; ok {
+				r.remove(e)
+			}
+		default:
+			return errors.New("neither an addition nor an end")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	if r.journal, err = compact(dir, r.snapshot(), nil); err != nil {
+		return nil, 0, err
+	}
+	return r, damaged, nil
+}
+
+// Close closes the journal. The grants stay.
+func (r *Registry) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.journal.close()
+}
+
+func (r *Registry) insert(g Grant) *entry {
+	if old, ok := r.byKey[g.Container]; ok {
+		r.remove(old)
+	}
+	r.mark++
+	g.mark = r.mark
+	e := &entry{Grant: g}
+	r.byToken[g.Token], r.byKey[g.Container] = e, e
+	return e
+}
+
+func (r *Registry) remove(e *entry) {
+	delete(r.byToken, e.Token)
+	delete(r.byKey, e.Container)
+}
+
+// Add makes g live. An earlier grant of the same container ends with it: the
+// container is being created again, so nobody holds the earlier document.
+func (r *Registry) Add(g Grant) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, taken := r.byToken[g.Token]; taken {
+		return errors.New("grant: the token exists already")
+	}
+	if err := r.append(operation{Add: &g}); err != nil {
+		return err
+	}
+	r.insert(g)
+	return nil
+}
+
+// Redeemable returns the live grant of a token.
+func (r *Registry) Redeemable(token string) (Grant, bool) {
+	sum := Sum(token)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.byToken[sum]
+	// The map finds a digest, whose timing says nothing of use about a token
+	// of 256 random bits; the comparison is for the reader who doubts it.
+	if !ok || subtle.ConstantTimeCompare(e.Token[:], sum[:]) != 1 {
+		return Grant{}, false
+	}
+	return e.Grant, true
+}
+
+// Released counts a release of the grant with that name, if it is still live.
+func (r *Registry) Released(g Grant, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e, ok := r.byToken[g.Token]; ok {
+		e.uses.Releases++
+		e.uses.Last = at
+	}
+}
+
+// Of returns the live grant of a container.
+func (r *Registry) Of(k hook.Key) (Grant, Uses, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e, ok := r.byKey[k]; ok {
+		return e.Grant, e.uses, true
+	}
+	return Grant{}, Uses{}, false
+}
+
+// End ends a grant if it is live.
+func (r *Registry) End(g Grant) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.byToken[g.Token]
+	if !ok {
+		return nil
+	}
+	// It ends in memory even if that cannot be written: a refused release is
+	// the safe side, and Live ends it again after a restart.
+	r.remove(e)
+	return r.append(operation{End: &g.Token})
+}
+
+// Mark returns a mark between the grants made before and after this call.
+func (r *Registry) Mark() hook.Mark {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mark
+}
+
+// Before returns the live grants of a runtime that were made before a mark.
+func (r *Registry) Before(runtime string, asOf hook.Mark) []Grant {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []Grant
+	for _, e := range r.byToken {
+		if e.Container.Runtime == runtime && e.mark <= asOf {
+			out = append(out, e.Grant)
+		}
+	}
+	return out
+}
+
+// All calls f for every live grant, in no order, until f returns false. f must
+// not call the registry.
+func (r *Registry) All(f func(Grant, Uses) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.byToken {
+		if !f(e.Grant, e.uses) {
+			return
+		}
+	}
+}
+
+// Len is the number of live grants.
+func (r *Registry) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.byToken)
+}
+
+func (r *Registry) snapshot() []operation {
+	ops := make([]operation, 0, len(r.byToken))
+	for _, e := range r.byToken {
+		ops = append(ops, operation{Add: &e.Grant})
+	}
+	return ops
+}
+
+func (r *Registry) append(op operation) error {
+	if err := r.journal.append(op); err != nil {
+		return fmt.Errorf("grant: %w", err)
+	}
+	if !r.journal.bloated(len(r.byToken)) {
+		return nil
+	}
+	// The operation just appended is not applied yet, so it goes behind the
+	// snapshot once more.
+	if j, err := compact(r.journal.dir, append(r.snapshot(), op), r.journal); err == nil {
+		r.journal = j
+	} // else the long journal still serves, and the next operation tries again
+	return nil
+}
+
+// operation is one line of the journal.
+type operation struct {
+	Add *Grant  `json:"add,omitempty"`
+	End *Digest `json:"end,omitempty"`
+}
+
+func (o operation) encode() ([]byte, error) { return json.Marshal(o) }
