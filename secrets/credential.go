@@ -1,0 +1,51 @@
+package secrets
+
+import "strings"
+
+// Credential is a plugin user's account and password.
+type Credential struct {
+	// Domain is the DNS or the NetBIOS name of the user's domain, as the
+	// secret has it.
+	Domain string
+	// User is the account's name (sAMAccountName) without the domain, or a
+	// user principal name if the secret names the domain beside it.
+	User string
+	// Password is UTF-8, delivered exactly as it was stored.
+	Password Secret
+	// Version names what was fetched, in the store's own words: two fetches
+	// with equal versions had equal content. It is not secret. Empty if the
+	// store cannot tell.
+	Version string
+}
+
+// Clone returns a credential whose password is independent of c's.
+func (c *Credential) Clone() *Credential {
+	d := *c
+	d.Password = c.Password.Clone()
+	return &d
+}
+
+// Wipe overwrites the password. A nil credential is fine.
+func (c *Credential) Wipe() {
+	if c != nil {
+		c.Password.Wipe()
+	}
+}
+
+// Serves reports whether the credential's domain is one of the names, which
+// are the DNS and NetBIOS names of one domain. Case does not matter; an empty
+// name matches nothing.
+func (c *Credential) Serves(names ...string) bool { return sameDomain(c.Domain, names) }
+
+func sameDomain(domain string, names []string) bool {
+	domain = strings.TrimSuffix(domain, ".")
+	if domain == "" {
+		return false
+	}
+	for _, n := range names {
+		if strings.EqualFold(domain, strings.TrimSuffix(n, ".")) {
+			return true
+		}
+	}
+	return false
+}
