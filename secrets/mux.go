@@ -30,9 +30,7 @@ func (m *Mux) Fetch(ctx context.Context, ref Ref) (*Credential, error) {
 	return nil, &Error{"fetch", ref, malformed("unknown scheme")}
 }
 
-// List lists the stores that can be listed. The others are left out, and a
-// store that fails is left out too if another one answers; its error stands
-// beside the entries then.
+// List lists the stores that can be listed; the others are left out.
 func (m *Mux) List(ctx context.Context) ([]Entry, error) {
 	var all []Entry
 	var errs []error

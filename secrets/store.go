@@ -27,9 +27,9 @@ type Store interface {
 
 // Lister is a Store that can say what it holds without fetching passwords.
 type Lister interface {
-	// List returns an entry for each secret, sorted by reference. What cannot
-	// be read is an entry too, with its Err set; List's own error means that
-	// nothing could be listed at all.
+	// List returns an entry for each secret, sorted by reference. A secret that
+	// cannot be read is an entry too, with its Err set. List's own error says
+	// which store could not be listed; entries beside it are good.
 	List(ctx context.Context) ([]Entry, error)
 }
 
