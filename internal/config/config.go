@@ -1,0 +1,174 @@
+// Package config reads the agent's one configuration file.
+//
+// The file is YAML and read strictly: an unknown key, a key given twice and a
+// value of the wrong kind are errors, and all of them are reported at once,
+// each with its line, its column and its key ([Error]). No file at all is a
+// working configuration ([Default]).
+//
+// The package knows what may stand in the file and what a text in it means. It
+// refuses to know what the agent does with it: it opens no store, asks no
+// directory and decides about no container.
+package config
+
+import "time"
+
+// Config is the whole configuration, with every default filled in. Its yaml
+// tags are the names of the keys; docs/configuration.md describes them.
+type Config struct {
+	StateDir        string          `yaml:"state_dir"` // the agent's own folder: grants, local store, audit trail
+	Audit           Audit           `yaml:"audit"`
+	Channels        Channels        `yaml:"channels"`
+	Containerd      []Containerd    `yaml:"containerd"` // empty: no containerd is watched
+	CredentialSpecs CredentialSpecs `yaml:"credential_specs"`
+	Secrets         Secrets         `yaml:"secrets"`
+	Policy          Policy          `yaml:"policy"`
+	Directory       Directory       `yaml:"directory"`
+	DomainJoined    Joined          `yaml:"domain_joined"`
+	Adopt           []string        `yaml:"adopt"` // CLSIDs of other CCG plugins, as CanonicalGUID writes them
+	Log             Log             `yaml:"log"`
+
+	path   string
+	digest digest
+}
+
+// Path is the file that the configuration was read from; empty if there was none.
+func (c *Config) Path() string { return c.path }
+
+// Audit says where the audit trail goes and how much of it is kept.
+type Audit struct {
+	File    string `yaml:"file"`
+	MaxSize Size   `yaml:"max_size"` // a file that would grow beyond is rotated
+	Keep    int    `yaml:"keep"`     // rotated files beside the one being written
+}
+
+// Channels are the agent's two local channels.
+type Channels struct {
+	Control Control `yaml:"control"`
+	Plugin  Plugin  `yaml:"plugin"`
+}
+
+// Control is the channel of administrators: the CLI and the shim wrapper.
+type Control struct {
+	Endpoint string `yaml:"endpoint"` // pipe name or socket path; empty: the platform's
+}
+
+// Plugin is the channel of CCG's plugin host.
+type Plugin struct {
+	Endpoint string   `yaml:"endpoint"` // pipe name or socket path; empty: the platform's
+	Users    []string `yaml:"users"`    // who may call: SIDs, or "uid:0"; empty: the platform's
+	Images   []string `yaml:"images"`   // executables that may call, by path; empty: the platform's
+}
+
+// Containerd is one containerd that the agent watches.
+type Containerd struct {
+	Address    string   `yaml:"address"`
+	Namespaces []string `yaml:"namespaces"` // empty: all
+	Inject     Inject   `yaml:"inject"`
+}
+
+// Inject says whether the agent writes the admitted document on containerd's
+// create event.
+type Inject string
+
+// The values of Inject.
+const (
+	InjectAuto   Inject = "auto"   // where the shim wrapper has not done it
+	InjectAlways Inject = "always" // also where it has
+	InjectNever  Inject = "never"  // the wrapper alone does it
+)
+
+// CredentialSpecs are the settings of the credential-spec sources.
+type CredentialSpecs struct {
+	Folders []string `yaml:"folders"` // where file:// looks, in this order
+}
+
+// Secrets are the settings of the secret stores, and which secret serves whom.
+type Secrets struct {
+	Local Local   `yaml:"local"`
+	Cache Cache   `yaml:"cache"`
+	Serve []Serve `yaml:"serve"`
+}
+
+// Local is the encrypted store beside the agent.
+type Local struct {
+	Dir string `yaml:"dir"`
+}
+
+// Cache bounds how long a fetched secret is used without asking its store.
+type Cache struct {
+	TTL time.Duration `yaml:"ttl"` // 0: every redemption asks the store
+}
+
+// Serve names the secret of a domain, or of one account of it, for documents
+// and containers that name none themselves.
+type Serve struct {
+	Domain  string `yaml:"domain"`            // DNS or NetBIOS name
+	Account string `yaml:"account,omitempty"` // a gMSA's name without "$"; empty: every account of the domain
+	Secret  string `yaml:"secret"`            // a secret reference
+}
+
+// Policy narrows what is allowed. A secret serves only credential specs of its
+// own domain whatever stands here.
+type Policy struct {
+	// Allow lists who may have a gMSA: a container that no rule allows is
+	// refused. Nil allows every container.
+	Allow []Rule `yaml:"allow,omitempty"`
+}
+
+// Rule allows the containers that fit all of its fields; a field that is not
+// given fits every container.
+type Rule struct {
+	Domains    []string           `yaml:"domains,omitempty"`    // the credential spec's domain, DNS or NetBIOS name
+	Accounts   []Pattern          `yaml:"accounts,omitempty"`   // the gMSA's name without "$"
+	Namespaces []Pattern          `yaml:"namespaces,omitempty"` // the runtime's namespace
+	Images     []Pattern          `yaml:"images,omitempty"`     // the image as the runtime names it
+	Labels     map[string]Pattern `yaml:"labels,omitempty"`     // every one must be there and fit
+}
+
+// Directory says how to reach Active Directory where DNS alone does not.
+type Directory struct {
+	Domains map[string]Domain `yaml:"domains"` // by DNS name, lower case
+}
+
+// Domain is how to reach one Active Directory domain.
+type Domain struct {
+	DNS         []string `yaml:"dns"`         // name servers, address or address:port; empty: the system's
+	Controllers []string `yaml:"controllers"` // domain controllers by host name; empty: found by DNS
+	CAFile      string   `yaml:"ca_file"`     // PEM certificates that sign the controllers'; empty: the system's
+}
+
+// Joined says whether this host is a member of a domain.
+type Joined string
+
+// The values of Joined.
+const (
+	JoinedAuto Joined = "auto" // the agent asks the operating system
+	JoinedYes  Joined = "true"
+	JoinedNo   Joined = "false"
+)
+
+// Log says what the agent logs, and how.
+type Log struct {
+	Level  Level  `yaml:"level"`
+	Format Format `yaml:"format"`
+}
+
+// Format is the form of log lines.
+type Format string
+
+// The values of Format.
+const (
+	FormatText Format = "text"
+	FormatJSON Format = "json"
+)
+
+// Level is the least severity that is logged.
+type Level string
+
+// The values of Level.
+const (
+	LevelDebug Level = "debug"
+	LevelInfo  Level = "info"
+	LevelWarn  Level = "warn"
+	LevelError Level = "error"
+)
