@@ -1,0 +1,199 @@
+package winelab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gmsa-agent/gmsa-agent/integration/lab"
+)
+
+// Options say how a lab is started.
+type Options struct {
+	Env []string // more environment for every program of the lab, as "NAME=value"
+}
+
+// Lab is a Wine prefix with its server running.
+type Lab struct {
+	dir    string // holds everything of the lab
+	prefix string
+	wine   string
+	env    []string
+	server *lab.Process
+
+	halted sync.Once
+	err    error // of halt
+}
+
+// Start makes a prefix from the template and starts its server. The caller
+// calls Stop; when the calling process dies before that, the lab's processes
+// die too and its folder is removed by the next Start.
+func Start(ctx context.Context, o Options) (*Lab, error) {
+	if err := Ready(); err != nil {
+		return nil, err
+	}
+	template, err := templatePath()
+	if err != nil {
+		return nil, err
+	}
+	// In the cache, because hard links do not cross file systems.
+	labs := lab.Cache("wine", "labs")
+	if err := sweep(labs); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(labs, strconv.Itoa(os.Getpid())+"-")
+	if err != nil {
+		return nil, err
+	}
+	l, err := start(ctx, template, dir, o)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start a Wine lab: %w", err), os.RemoveAll(dir))
+	}
+	return l, nil
+}
+
+func start(ctx context.Context, template, dir string, o Options) (*Lab, error) {
+	if err := clone(filepath.Join(template, "prefix"), filepath.Join(dir, "prefix")); err != nil {
+		return nil, err
+	}
+	l, err := open(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	// The first program starts Wine's services, which keep its standard
+	// output for ever; this one has none.
+	if err := l.Command(ctx, "cmd.exe", "/c", "exit").Run(); err != nil {
+		return nil, errors.Join(fmt.Errorf("first program: %w: %s", err, l.server.LogTail()), l.halt())
+	}
+	return l, nil
+}
+
+// open starts the server of the prefix in dir.
+func open(dir string, o Options) (*Lab, error) {
+	wine, server, err := binaries()
+	if err != nil {
+		return nil, err
+	}
+	l := &Lab{dir: dir, prefix: filepath.Join(dir, "prefix"), wine: wine}
+	for _, name := range []string{"prefix", "home", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	l.env = append([]string{
+		"WINEPREFIX=" + l.prefix,
+		"WINEDEBUG=-all",
+		// No .NET, no HTML engine, no menu entries on the host.
+		"WINEDLLOVERRIDES=mscoree,mshtml=;winemenubuilder.exe=d",
+		"PATH=" + filepath.Dir(wine) + ":" + os.Getenv("PATH"),
+		"HOME=" + filepath.Join(dir, "home"),
+		"TMPDIR=" + filepath.Join(dir, "tmp"), // of the server's socket
+		"USER=lab", "LOGNAME=lab",
+		"LC_ALL=C.UTF-8", // arguments and environment are UTF-8
+	}, o.Env...)
+	// In the foreground, so that it dies with this process, and every program
+	// of the prefix dies with it. Persistent: a cold start costs 0.6 s.
+	l.server, err = lab.Start(lab.Options{
+		Path: server, Args: []string{"-f", "-p"}, Env: l.env, Log: filepath.Join(dir, "wineserver.log"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Stop ends every process of the lab and removes its folder.
+func (l *Lab) Stop() error {
+	if l == nil {
+		return nil
+	}
+	return errors.Join(l.halt(), os.RemoveAll(l.dir))
+}
+
+// halt ends every process of the lab: the server on its own request, which
+// saves the registry, and whatever did not notice by force.
+func (l *Lab) halt() error {
+	l.halted.Do(func() {
+		l.err = l.server.Stop(10 * time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		grace := time.Now().Add(2 * time.Second)
+		err := lab.WaitFor(ctx, "the end of the lab's programs", func(context.Context) error {
+			pids := processesOf(l.prefix)
+			if len(pids) == 0 {
+				return nil
+			}
+			if time.Now().After(grace) {
+				for _, pid := range pids {
+					_ = syscall.Kill(pid, syscall.SIGKILL) // gone already is as good
+				}
+			}
+			return fmt.Errorf("processes %v", pids)
+		})
+		l.err = errors.Join(l.err, err)
+	})
+	return l.err
+}
+
+// processesOf returns the processes that have prefix as their WINEPREFIX.
+// Zombies, whose environment is gone, are not among them.
+func processesOf(prefix string) []int {
+	files, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, file := range files {
+		env, err := os.ReadFile(file)
+		if err != nil {
+			continue // ended, or another user's
+		}
+		for v := range bytes.SplitSeq(env, []byte{0}) {
+			if string(v) == "WINEPREFIX="+prefix {
+				pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+				if err == nil {
+					pids = append(pids, pid)
+				}
+			}
+		}
+	}
+	return pids
+}
+
+// sweep removes the folders of labs whose process is gone.
+func sweep(labs string) error {
+	if err := os.MkdirAll(labs, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(labs)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name, _, _ := strings.Cut(e.Name(), "-")
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+			continue
+		}
+		dir := filepath.Join(labs, e.Name())
+		if len(processesOf(filepath.Join(dir, "prefix"))) > 0 {
+			continue // dying
+		}
+		if err := os.RemoveAll(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

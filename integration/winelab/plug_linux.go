@@ -1,0 +1,73 @@
+package winelab
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/gmsa-agent/gmsa-agent/integration/lab"
+)
+
+//go:embed plug/main_windows.go
+var plugSource []byte
+
+// plugProgram builds the plug once per source.
+func plugProgram(ctx context.Context) (string, error) {
+	sum := sha256.Sum256(plugSource)
+	path := lab.Cache("wine", "plug-"+hex.EncodeToString(sum[:6])+".exe")
+	err := lab.Once(ctx, path, func(ctx context.Context, tmp string) error {
+		return Build(ctx, "./integration/winelab/plug", tmp)
+	})
+	return path, err
+}
+
+// Plug is a connection to the first instance of a pipe.
+type Plug struct{ process *lab.Process }
+
+// Plug connects to the pipe as its first client and keeps the connection. Every
+// pipe that a go-winio program of the lab listens on needs one, before its
+// first client comes: go-winio keeps a first instance that only reserves the
+// name. Windows connects nobody to it, Wine connects the first client, which
+// then hangs. Plug waits for the pipe to exist. When the listener is started
+// anew, so must be the plug.
+func (l *Lab) Plug(ctx context.Context, pipe string) (*Plug, error) {
+	exe, err := plugProgram(ctx)
+	if err != nil {
+		return nil, err
+	}
+	name := "plug-" + strings.ReplaceAll(strings.TrimPrefix(pipe, `\\.\pipe\`), `\`, "-") + ".log"
+	if err := os.RemoveAll(l.LogPath(name)); err != nil {
+		return nil, err
+	}
+	process, err := l.StartProcess(Program{Exe: exe, Args: []string{pipe}, Log: name})
+	if err != nil {
+		return nil, err
+	}
+	err = lab.WaitFor(ctx, "somebody to listen on "+pipe, func(context.Context) error {
+		if err := process.Exited(); err != nil {
+			return err
+		}
+		if log, err := os.ReadFile(l.LogPath(name)); err != nil || !bytes.Contains(log, []byte("held")) {
+			return errors.New("no such pipe")
+		}
+		return nil
+	})
+	if err != nil {
+		process.Kill()
+		return nil, fmt.Errorf("plug: %w", err)
+	}
+	return &Plug{process}, nil
+}
+
+// Release gives the connection up.
+func (p *Plug) Release() {
+	if p != nil {
+		p.process.Kill()
+	}
+}
