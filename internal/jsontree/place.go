@@ -18,10 +18,23 @@ func Place(doc []byte, offset int) (line, column int) {
 	return line, 1 + utf8.RuneCount(before)
 }
 
-var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
+var (
+	pointerEscaper   = strings.NewReplacer("~", "~0", "/", "~1")
+	pointerUnescaper = strings.NewReplacer("~1", "/", "~0", "~")
+)
 
 // Pointer appends a member's name to a JSON pointer (RFC 6901).
 func Pointer(parent, name string) string { return parent + "/" + pointerEscaper.Replace(name) }
 
 // PointerIndex appends an array index to a JSON pointer.
 func PointerIndex(parent string, i int) string { return parent + "/" + strconv.Itoa(i) }
+
+// Child returns the name of the member that a JSON pointer points to, if that
+// is a member of the value that parent points to.
+func Child(parent, pointer string) (name string, ok bool) {
+	name, ok = strings.CutPrefix(pointer, parent+"/")
+	if !ok || strings.Contains(name, "/") {
+		return "", false
+	}
+	return pointerUnescaper.Replace(name), true
+}
