@@ -109,12 +109,12 @@ func (c *Cache) Fetch(ctx context.Context, ref Ref) (*Credential, error) {
 	if cred := c.lookup(ctx, key, ref); cred != nil {
 		return cred, nil
 	}
-	cred, joined, err := c.fetch(ctx, key, ref, true)
+	cred, joined, err := c.fetch(ctx, key, ref)
 	if err == nil && joined && !c.current(ctx, ref, cred.Version) {
 		// The flight took off before this call, and landed with what was
-		// replaced in between. A flight of our own starts now.
+		// replaced in between. Any flight under way now took off after that.
 		cred.Wipe()
-		cred, _, err = c.fetch(ctx, key, ref, false)
+		cred, _, err = c.fetch(ctx, key, ref)
 	}
 	return cred, err
 }
@@ -157,16 +157,16 @@ func (c *Cache) current(ctx context.Context, ref Ref, version string) bool {
 	return c.verifier == nil || c.verifier.Current(ctx, ref, version)
 }
 
-// fetch waits for a flight, one that is under way if join allows it, and
-// returns a clone of what it brings. joined says that it was under way before.
-func (c *Cache) fetch(ctx context.Context, key string, ref Ref, join bool) (cred *Credential, joined bool, err error) {
+// fetch waits for the flight that is under way, or starts one, and returns a
+// clone of what it brings. joined says that it was under way before.
+func (c *Cache) fetch(ctx context.Context, key string, ref Ref) (cred *Credential, joined bool, err error) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		return nil, false, &Error{"fetch", ref, fmt.Errorf("%w: the cache is closed", fault.ErrUnavailable)}
 	}
 	f, joined := c.flights[key]
-	if joined = joined && join; joined {
+	if joined {
 		c.stats.Joined++
 	} else {
 		// The flight belongs to all who wait for it: it has the values of the
@@ -211,6 +211,10 @@ func (c *Cache) leave(f *flight, key string) {
 
 func (c *Cache) fly(ctx context.Context, f *flight, key string, ref Ref) {
 	cred, err := c.ask(ctx, ref)
+	var old *Credential
+	if errors.Is(err, fault.ErrUnavailable) {
+		old = c.overdue(ctx, key, ref)
+	}
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -224,21 +228,21 @@ func (c *Cache) fly(ctx context.Context, f *flight, key string, ref Ref) {
 		delete(c.flights, key)
 	}
 	switch {
-	case err == nil && abandoned:
+	case abandoned:
 		cred.Wipe()
+		old.Wipe()
 	case err == nil:
 		f.cred = cred
 		if listed && c.ttl > 0 {
 			c.keep(key, cred.Clone())
 		}
-	case listed && errors.Is(err, fault.ErrUnavailable) && !abandoned:
-		if f.cred = c.overdue(key); f.cred == nil {
-			f.err = err
-		}
+	case old != nil:
+		f.cred = old
+		c.stats.Stale++
 	default:
 		f.err = err
-		// The store answered: what is cached is not there any more.
-		if el, ok := c.entries[key]; listed && ok && !errors.Is(err, fault.ErrUnavailable) {
+		// A store that answered so has no longer what is cached.
+		if el, ok := c.entries[key]; ok && listed && !errors.Is(err, fault.ErrUnavailable) {
 			c.drop(el)
 		}
 	}
@@ -259,18 +263,22 @@ func (c *Cache) ask(ctx context.Context, ref Ref) (cred *Credential, err error) 
 	return cred, err
 }
 
-// overdue returns a clone of an entry that is too old, if it may be served.
-func (c *Cache) overdue(key string) *Credential {
-	el, ok := c.entries[key]
-	if !ok {
+// overdue returns a clone of an entry that is too old, if it may be served
+// while the store is unavailable, or nil.
+func (c *Cache) overdue(ctx context.Context, key string, ref Ref) *Credential {
+	c.mu.Lock()
+	var cred *Credential
+	if el, ok := c.entries[key]; ok {
+		if e := el.Value.(*entry); time.Since(e.fetched) < c.ttl+c.stale {
+			cred = e.cred.Clone()
+		}
+	}
+	c.mu.Unlock()
+	if cred != nil && !c.current(ctx, ref, cred.Version) {
+		cred.Wipe()
 		return nil
 	}
-	e := el.Value.(*entry)
-	if time.Since(e.fetched) >= c.ttl+c.stale {
-		return nil
-	}
-	c.stats.Stale++
-	return e.cred.Clone()
+	return cred
 }
 
 // keep puts a credential, which the cache owns from now on, into the table.

@@ -157,12 +157,7 @@ func newCredential(domain, user string, password []byte) (*Credential, error) {
 // Validate reports what makes it impossible to give the credential to Windows.
 // The error wraps fault.ErrMalformed and quotes nothing.
 func (c *Credential) Validate() error {
-	if err := checkName("domain", c.Domain, maxDomain, `\/:*?"<>|@,;[]=+ `); err != nil {
-		return err
-	}
-	// The characters that a sAMAccountName can't have, but for "@", which a
-	// user principal name has.
-	if err := checkName("user", c.User, maxUser, `"/\[]:;|=,+*?<>`); err != nil {
+	if err := ValidateAccount(c.Domain, c.User); err != nil {
 		return err
 	}
 	p := c.Password.Bytes()
@@ -177,6 +172,16 @@ func (c *Credential) Validate() error {
 		return malformed("credential: the password contains a NUL, where Windows would end it")
 	}
 	return nil
+}
+
+// ValidateAccount is the part of [Credential.Validate] that needs no password.
+func ValidateAccount(domain, user string) error {
+	if err := checkName("domain", domain, maxDomain, `\/:*?"<>|@,;[]=+ `); err != nil {
+		return err
+	}
+	// The characters that a sAMAccountName can't have, but for "@", which a
+	// user principal name has.
+	return checkName("user", user, maxUser, `"/\[]:;|=,+*?<>`)
 }
 
 func checkName(what, s string, max int, forbidden string) error {

@@ -1,0 +1,40 @@
+package secretstest_test
+
+import (
+	"testing"
+
+	"github.com/gmsa-agent/gmsa-agent/secrets"
+	"github.com/gmsa-agent/gmsa-agent/secrets/secretstest"
+)
+
+func TestMemoryConforms(t *testing.T) {
+	secretstest.Run(t, func(*testing.T) secretstest.Backend {
+		m := secretstest.NewMemory()
+		return secretstest.Backend{
+			Store: m,
+			Ref:   secretstest.Named,
+			Put: func(name string, c *secrets.Credential) error {
+				m.Put(secretstest.Named(name), c)
+				return nil
+			},
+			Remove: func(name string) error { m.Remove(secretstest.Named(name)); return nil },
+			Damage: func(name string) error { m.Damage(secretstest.Named(name)); return nil },
+		}
+	})
+}
+
+func TestLeakedFindsEveryForm(t *testing.T) {
+	password := []byte("s3cret:pässword")
+	for _, text := range []string{
+		"is s3cret:pässword!", `s3cret:p\u00e4ssword`, "s3cret%3Ap%C3%A4ssword", "7333637265743a70c3a47373776f7264",
+		"73 33 63 72 65 74 3a 70 c3 a4 73 73 77 6f 72 64", "czNjcmV0OnDDpHNzd29yZA==", "[115 51 99 114 101 116 58 112 195 164 115 115 119 111 114 100]",
+		"7333637265743A70C3A47373776F7264",
+	} {
+		if secretstest.Leaked(text, password) == "" {
+			t.Errorf("not found in %q", text)
+		}
+	}
+	if form := secretstest.Leaked("[redacted] s3cret pässword", password); form != "" {
+		t.Errorf("found as %s where it is not", form)
+	}
+}
