@@ -5,6 +5,7 @@ go 1.26.0
 require golang.org/x/sys v0.49.0
 
 require (
+	github.com/Microsoft/go-winio v0.6.4
 	github.com/go-ldap/ldap/v3 v3.4.15
 	github.com/google/go-cmp v0.7.0
 	github.com/opencontainers/runtime-spec v1.3.0
