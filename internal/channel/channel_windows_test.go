@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/Microsoft/go-winio"
 	"golang.org/x/sys/windows"
+
+	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 )
 
 var endpoints atomic.Int32
@@ -66,6 +69,9 @@ func TestThePipeCarriesItsAccessList(t *testing.T) {
 }
 
 func TestACallerWhoHidesItsIdentityIsNotAuthorized(t *testing.T) {
+	if isWine() {
+		t.Skip("Wine shows the server a client of anonymous level all the same")
+	}
 	l, endpoint := listenFor(t, Plugin, everybody())
 	accepted := make(chan *Conn, 1)
 	go func() {
@@ -82,10 +88,8 @@ func TestACallerWhoHidesItsIdentityIsNotAuthorized(t *testing.T) {
 	defer client.Close()
 	server := <-accepted
 	defer server.Close()
-	if err := server.Authorize(); err == nil && !isWine() {
-		t.Error("an anonymous caller is authorized")
-	} else {
-		t.Log(err)
+	if err := server.Authorize(); !errors.Is(err, fault.ErrDenied) {
+		t.Errorf("got %v", err)
 	}
 }
 

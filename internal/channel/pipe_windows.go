@@ -18,6 +18,11 @@ import (
 // pipePrefix begins the name of every local pipe.
 const pipePrefix = `\\.\pipe\`
 
+// pipeBuffer is what a write may leave with the system before anybody reads.
+// Without one, a server that answers and closes would wait for its caller, or
+// take the answer away from it. The largest answer of the plugin channel fits.
+const pipeBuffer = 16 << 10
+
 // defaultEndpoint is below ProtectedPrefix\Administrators, where Windows lets
 // only administrators and SYSTEM create a pipe.
 func defaultEndpoint(a Audience) string {
@@ -53,18 +58,21 @@ func listen(a Audience, endpoint string) (net.Listener, func() error, error) {
 	if err := checkEndpoint(endpoint); err != nil {
 		return nil, nil, err
 	}
-	// Creating the first instance fails if the name exists. go-winio refuses
-	// remote clients.
-	inner, err := winio.ListenPipe(endpoint, &winio.PipeConfig{SecurityDescriptor: sddl(a)})
+	// Asked first, because Windows answers alike for a name that is taken and
+	// for one that may not be created. Whoever takes it in between makes the
+	// creation fail, as go-winio's first instance must be the name's first.
+	if taken(endpoint) {
+		return nil, nil, fmt.Errorf("%s: %w: another agent, or somebody else, serves it", endpoint, fault.ErrUnavailable)
+	}
+	inner, err := winio.ListenPipe(endpoint, &winio.PipeConfig{ // go-winio refuses remote clients
+		SecurityDescriptor: sddl(a),
+		InputBufferSize:    pipeBuffer,
+		OutputBufferSize:   pipeBuffer,
+	})
 	switch {
 	case err == nil:
 		return inner, inner.Close, nil
-	case errors.Is(err, windows.ERROR_ACCESS_DENIED), errors.Is(err, windows.ERROR_PIPE_BUSY), errors.Is(err, windows.ERROR_INVALID_OWNER):
-		// Windows says the same of a name that is taken and of one that may
-		// not be created; whoever can be connected to took it.
-		if taken(endpoint) {
-			return nil, nil, fmt.Errorf("%s: %w: another agent, or somebody else, serves it: %w", endpoint, fault.ErrUnavailable, err)
-		}
+	case errors.Is(err, windows.ERROR_ACCESS_DENIED), errors.Is(err, windows.ERROR_INVALID_OWNER):
 		return nil, nil, fmt.Errorf("%s: %w: creating it takes SYSTEM or an elevated administrator: %w", endpoint, fault.ErrDenied, err)
 	}
 	return nil, nil, fmt.Errorf("%s: %w: %w", endpoint, fault.ErrUnavailable, err)
