@@ -85,7 +85,7 @@ func taken(endpoint string) bool {
 		return false
 	}
 	err = waitNamedPipe(name, 1)
-	return !errors.Is(err, windows.ERROR_FILE_NOT_FOUND)
+	return err == nil || errors.Is(err, windows.ERROR_SEM_TIMEOUT) // there, with or without a free instance
 }
 
 func dial(ctx context.Context, _ Audience, endpoint string) (net.Conn, error) {
