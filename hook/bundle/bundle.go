@@ -10,7 +10,7 @@
 //
 // The package knows two places of the file, annotations and
 // windows.credentialSpec. It refuses to know the rest of the OCI specification:
-// what it does not own stays as it is, byte for byte. It does not touch the disk.
+// what it does not own stays as it is, byte for byte.
 package bundle
 
 // MaxSize bounds a config.json, in bytes: 16 MiB. containerd's gRPC server takes
