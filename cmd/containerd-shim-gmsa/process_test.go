@@ -163,7 +163,8 @@ func (i *install) run(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), i.wrapper, args...)
 	cmd.Dir, cmd.Stdin = i.bundle, strings.NewReader(stdin)
-	cmd.Env = append(os.Environ(), "GMSA_TEST_EXTRA=é x", "PATH="+filepath.Dir(i.wrapper))
+	cmd.Env = append(os.Environ(), "GMSA_TEST_EXTRA=é x", "PATH="+filepath.Dir(i.wrapper),
+		"GORACE=atexit_sleep_ms=0") // or every process of a test with -race ends a second late
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -437,13 +438,8 @@ func (i *install) mustStart(t *testing.T) {
 	}
 }
 
-func TestALargeConfigThatDoesNotAskIsHandedOverAndOneThatAsksIsNot(t *testing.T) {
-	large := strings.Repeat(" ", bundle.MaxSize)
-	i := newInstall(t, `{`+large+`}`)
-	if got := i.run(t, "", args("start")...); got.code != 0 || got.stderr != "" {
-		t.Errorf("code %d, stderr %q", got.code, got.stderr)
-	}
-	i = newInstall(t, `{`+large+asking[1:])
+func TestAContainerThatAsksInALargeConfigIsNotOverlooked(t *testing.T) {
+	i := newInstall(t, `{`+strings.Repeat(" ", bundle.MaxSize)+asking[1:])
 	startAgent(t, i.endpoint, func(hook.Facts) (hook.Admission, error) {
 		return hook.Admission{Document: []byte(document)}, nil
 	})
