@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -164,10 +163,11 @@ func (d *decoder) domains(dir *Directory) {
 			}
 			domain.DNS[i] = addr
 		}
-		for i, host := range domain.Controllers {
-			if net.ParseIP(host) != nil || nameProblem(host) != "" {
-				at := fmt.Sprintf("%s.controllers[%d]", key, i)
-				d.wrong(at, "%q must be a host name alone: Kerberos needs the name, and the ports are fixed", host)
+		for i, text := range domain.Controllers {
+			host, addr, hasAddr := strings.Cut(text, "=")
+			_, err := netip.ParseAddr(addr)
+			if _, isAddr := netip.ParseAddr(host); isAddr == nil || nameProblem(host) != "" || hasAddr && err != nil {
+				d.wrong(fmt.Sprintf("%s.controllers[%d]", key, i), "%q is not a host name, or name=address: Kerberos and TLS need the name", text)
 			}
 		}
 		if domain.CAFile != "" {

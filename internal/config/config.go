@@ -133,7 +133,7 @@ type Directory struct {
 // Domain is how to reach one Active Directory domain.
 type Domain struct {
 	DNS         []string `yaml:"dns"`         // name servers, address or address:port; empty: the system's
-	Controllers []string `yaml:"controllers"` // domain controllers by host name; empty: found by DNS
+	Controllers []string `yaml:"controllers"` // host name, or name=address; empty: found by DNS
 	CAFile      string   `yaml:"ca_file"`     // PEM certificates that sign the controllers'; empty: the system's
 }
 

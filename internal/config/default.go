@@ -81,12 +81,12 @@ func fill(s *string, def string) {
 	}
 }
 
-// specFolders is Docker's folder, as dockerd's default data root has it, and ours.
+// specFolders is our folder, and Docker's as dockerd's default data root has it.
 func (p platform) specFolders() []string {
 	if p.goos == "windows" {
 		return []string{
-			join(p.programData(), "docker", "CredentialSpecs"),
 			join(p.programData(), "gmsa-agent", "CredentialSpecs"),
+			join(p.programData(), "docker", "CredentialSpecs"),
 		}
 	}
 	return []string{"/etc/gmsa-agent/credential-specs"}

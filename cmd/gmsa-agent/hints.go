@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/gmsa-agent/gmsa-agent/credspec"
+	"github.com/gmsa-agent/gmsa-agent/internal/config"
+	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/secrets"
+	"github.com/gmsa-agent/gmsa-agent/secrets/local"
+)
+
+// hints is the one table of what to do about an error: the first row whose
+// kind fits speaks. A hint ends in the next command to type.
+var hints = []struct {
+	kind func(error) bool
+	hint func(s *session, err error) string
+}{
+	{as[*usageError], func(s *session, err error) string {
+		if usage, _ := errors.AsType[*usageError](err); usage.hint != "" {
+			return usage.hint
+		}
+		return fmt.Sprintf("see what it takes: %s --help", s.command)
+	}},
+	{as[*config.Error], func(s *session, _ error) string {
+		return "correct the file, then check it again: " + s.again("config validate")
+	}},
+	{both(as[*configError], is(fault.ErrNotFound)), func(*session, error) string {
+		return fmt.Sprintf("without --%s the defaults do: %s config show", flagConfig, program)
+	}},
+	{as[*trailMissing], func(s *session, _ error) string {
+		return "the agent has not run here, or its audit.file is another: " + s.again("config show")
+	}},
+
+	{both(aboutLocalSecret, is(fault.ErrNotFound)), func(s *session, _ error) string {
+		return "see which there are: " + s.again("secret list")
+	}},
+	{both(aboutLocalSecret, is(fault.ErrMalformed)), func(s *session, err error) string {
+		about, _ := errors.AsType[*secrets.Error](err)
+		return "store it anew: " + s.again("secret put --domain DOMAIN --user USER "+quoted(about.Ref.Rest))
+	}},
+	{both(as[*secrets.Error], is(errors.ErrUnsupported)), func(s *session, _ error) string {
+		return "the local store is built in; see what it holds: " + s.again("secret list")
+	}},
+
+	{both(as[*credspec.ResolveError], is(fault.ErrNotFound)), func(s *session, _ error) string {
+		return "file:// looks in credential_specs.folders; see which they are: " + s.again("config show")
+	}},
+	{both(as[*credspec.ResolveError], is(errors.ErrUnsupported)), func(s *session, _ error) string {
+		return "save the document as a file, and check that: " + s.again("credspec validate FILE")
+	}},
+
+	{either(is(fs.ErrPermission), both(aboutLocalSecret, is(fault.ErrDenied))), func(s *session, _ error) string {
+		return fmt.Sprintf("run it as an administrator (%s): %s", administrator, s.command)
+	}},
+}
+
+// hint is the table's advice on err; empty if there is none.
+func (s *session) hint(err error) string {
+	for _, row := range hints {
+		if row.kind(err) {
+			return row.hint(s, err)
+		}
+	}
+	return ""
+}
+
+// again is a command of ours with the configuration file that this one used.
+func (s *session) again(command string) string {
+	words := program
+	if s.configFile != "" {
+		words += " --" + flagConfig + " " + quoted(s.configFile)
+	}
+	return words + " " + command
+}
+
+func aboutLocalSecret(err error) bool {
+	about, ok := errors.AsType[*secrets.Error](err)
+	return ok && about.Ref.Scheme == local.Scheme
+}
+
+func as[T error](err error) bool { _, ok := errors.AsType[T](err); return ok }
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+func both(a, b func(error) bool) func(error) bool {
+	return func(err error) bool { return a(err) && b(err) }
+}
+
+func either(a, b func(error) bool) func(error) bool {
+	return func(err error) bool { return a(err) || b(err) }
+}
