@@ -27,10 +27,7 @@ const suite = "bookworm-backports"
 
 // packages are what the lab runs. samba-ad-provision is only a recommendation
 // of samba-ad-dc; libfaketime shifts a domain controller's clock.
-var packages = []string{
-	"samba", "samba-ad-dc", "samba-ad-provision", "samba-dsdb-modules", "samba-vfs-modules",
-	"python3-samba", "winbind", "libfaketime",
-}
+var packages = []string{"samba", "samba-ad-dc", "samba-ad-provision", "samba-vfs-modules", "libfaketime"}
 
 var (
 	//go:embed provision.sh

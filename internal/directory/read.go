@@ -1,0 +1,102 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+// The attributes of a gMSA that are read.
+const (
+	attrPassword = "msDS-ManagedPassword"
+	attrReaders  = "msDS-GroupMSAMembership"
+	attrName     = "sAMAccountName"
+	attrClass    = "objectClass"
+	classGMSA    = "msDS-GroupManagedServiceAccount"
+)
+
+// ReadManagedPassword reads a gMSA's managed password; the account's name is
+// taken with or without its dollar sign. The caller wipes what it gets.
+//
+// A domain controller does not refuse: to a user who may not read it, the
+// attribute is not there.
+func (s *Session) ReadManagedPassword(ctx context.Context, account string) (*ManagedPassword, error) {
+	account = strings.TrimSuffix(account, "$")
+	p, err := s.readManagedPassword(ctx, account)
+	return p, s.id.c.errorAt("read the managed password of "+account, s.id.dc, err)
+}
+
+func (s *Session) readManagedPassword(ctx context.Context, account string) (*ManagedPassword, error) {
+	if account == "" || len(account) > maxName {
+		return nil, failf(Malformed, "not an account's name")
+	}
+	found, err := s.search(ctx, s.id.c.baseDN(), ldap.ScopeWholeSubtree, 2,
+		"("+attrName+"="+ldap.EscapeFilter(account)+"$)", attrPassword, attrName, attrClass, attrReaders)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, fail(NoSuchAccount, nil)
+	}
+	e := found[0]
+	if classes := e.GetAttributeValues(attrClass); !slices.ContainsFunc(classes, func(c string) bool { return strings.EqualFold(c, classGMSA) }) {
+		return nil, failf(NoSuchAccount, "%s is of class %s", e.DN, strings.Join(classes[max(0, len(classes)-1):], ""))
+	}
+	blob := e.GetRawAttributeValue(attrPassword)
+	if len(blob) == 0 { // empty, not nil, also if the attribute is absent
+		return nil, failf(NotAuthorized, "%s may not; %s", s.id.Principal, s.whoMay(ctx, e.GetRawAttributeValue(attrReaders)))
+	}
+	defer clear(blob)
+	p, err := parseManagedPassword(blob)
+	if err != nil {
+		return nil, fail(Malformed, err)
+	}
+	p.Account = strings.TrimSuffix(e.GetAttributeValue(attrName), "$")
+	return p, nil
+}
+
+// maxReaders bounds how many of those who may read a managed password are named.
+const maxReaders = 10
+
+// whoMay says in words who may read the managed password, as far as this
+// identity may know that. It is a help for people; it never fails.
+func (s *Session) whoMay(ctx context.Context, descriptor []byte) string {
+	if len(descriptor) == 0 {
+		return "who may is not readable"
+	}
+	sids, err := allowedSIDs(descriptor)
+	if err != nil {
+		return "who may cannot be said: " + err.Error()
+	}
+	if len(sids) == 0 {
+		return "nobody may"
+	}
+	var names []string
+	for _, sid := range sids[:min(len(sids), maxReaders)] {
+		names = append(names, s.nameOf(ctx, sid))
+	}
+	if rest := len(sids) - len(names); rest > 0 {
+		names = append(names, fmt.Sprintf("%d more", rest))
+	}
+	return "these may: " + strings.Join(names, ", ")
+}
+
+// nameOf returns the name of the account with the SID, or the SID.
+func (s *Session) nameOf(ctx context.Context, id sid) string {
+	var filter strings.Builder
+	for _, b := range id {
+		fmt.Fprintf(&filter, `\%02x`, b)
+	}
+	found, err := s.search(ctx, s.id.c.baseDN(), ldap.ScopeWholeSubtree, 1, "(objectSid="+filter.String()+")", attrName, attrClass)
+	if err != nil || len(found) == 0 || found[0].GetAttributeValue(attrName) == "" {
+		return id.String()
+	}
+	name := found[0].GetAttributeValue(attrName)
+	if slices.Contains(found[0].GetAttributeValues(attrClass), "group") {
+		return "members of the group " + name
+	}
+	return name
+}
