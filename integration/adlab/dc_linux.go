@@ -39,13 +39,13 @@ var tcpPorts = []uint16{53, 88, 389, 636}
 // stopGrace is ample: Samba takes about a second to end.
 const stopGrace = 10 * time.Second
 
-func startDC(ctx context.Context, runDir string, r recipe, ahead time.Duration) (*dc, error) {
+func startDC(ctx context.Context, runDir string, r recipe, ip netip.Addr, ahead time.Duration) (*dc, error) {
 	version, err := sambaVersion()
 	if err != nil {
 		return nil, err
 	}
 	archive := r.archive(version)
-	p := &dc{ip: r.IP, dir: filepath.Join(runDir, r.IP.String())}
+	p := &dc{ip: ip, dir: filepath.Join(runDir, ip.String())}
 	p.caFile = filepath.Join(p.dir, "tls", "ca.pem")
 	if p.admin, err = os.ReadFile(filepath.Join(archive, adminFile)); err != nil {
 		return nil, err
@@ -53,17 +53,17 @@ func startDC(ctx context.Context, runDir string, r recipe, ahead time.Duration) 
 	if err := os.Mkdir(p.dir, 0o700); err != nil {
 		return nil, err
 	}
-	if err := writeTLS(filepath.Join(p.dir, "tls"), r); err != nil {
+	if err := writeTLS(filepath.Join(p.dir, "tls"), r, ip); err != nil {
 		return nil, err
 	}
-	if err := writeConf(filepath.Join(p.dir, "smb.conf"), r); err != nil {
+	if err := writeConf(filepath.Join(p.dir, "smb.conf"), r, ip); err != nil {
 		return nil, err
 	}
 	// A server that is there already would answer in place of ours. The
 	// kernel may still be ending the domain controller of a killed lab.
 	freeCtx, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
-	if err := lab.WaitFor(freeCtx, "the address "+r.IP.String(), func(context.Context) error { return free(r.IP) }); err != nil {
+	if err := lab.WaitFor(freeCtx, "the address "+ip.String(), func(context.Context) error { return free(ip) }); err != nil {
 		return nil, err
 	}
 	state, err := os.Open(filepath.Join(archive, stateFile))
@@ -79,7 +79,7 @@ func startDC(ctx context.Context, runDir string, r recipe, ahead time.Duration) 
 		}
 		env = append(env, "FAKETIME_LIB="+lib, fmt.Sprintf("FAKETIME=%+ds", int(ahead.Seconds())))
 	}
-	log := lab.Cache("ad", r.IP.String()+".log")
+	log := lab.Cache("ad", ip.String()+".log")
 	if err := os.RemoveAll(log); err != nil { // the last run's
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func startDC(ctx context.Context, runDir string, r recipe, ahead time.Duration) 
 	return p, err
 }
 
-func writeConf(path string, r recipe) error {
+func writeConf(path string, r recipe, ip netip.Addr) error {
 	t, err := template.New("smb.conf").Parse(smbConf)
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func writeConf(path string, r recipe) error {
 		return err
 	}
 	return errors.Join(t.Execute(f, map[string]any{
-		"Host": r.Host, "Realm": r.realm(), "NetBIOS": r.NetBIOS, "IP": r.IP,
+		"Host": r.Host, "Realm": r.realm(), "NetBIOS": r.NetBIOS, "IP": ip,
 	}), f.Close())
 }
 

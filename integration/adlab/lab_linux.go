@@ -69,7 +69,7 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 		if len(o.Domains) > 0 && !slices.Contains(o.Domains, r.DNSName) {
 			continue
 		}
-		wg.Go(func() { started[i], errs[i] = l.start(ctx, r, 0) })
+		wg.Go(func() { started[i], errs[i] = l.start(ctx, r, r.IP, 0) })
 	}
 	wg.Wait()
 	l.Contoso, l.Fabrikam = started[0], started[1]
@@ -81,13 +81,14 @@ func Start(ctx context.Context, o Options) (_ *Lab, err error) {
 // an address of its own; its DNS server still names the original's.
 func (l *Lab) Shifted(ctx context.Context, d *Domain, ahead time.Duration) (*Domain, error) {
 	i := slices.IndexFunc(recipes, func(r recipe) bool { return r.DNSName == d.DNSName })
-	r := recipes[i]
+	if i < 0 {
+		return nil, fmt.Errorf("adlab: the lab has no domain %s", d.DNSName)
+	}
 	l.mu.Lock()
 	l.shifted++
-	// Above the recipes' own addresses.
-	r.IP = netip.AddrFrom4([4]byte{127, 0, 10, byte(100 + l.shifted)})
+	ip := netip.AddrFrom4([4]byte{127, 0, 10, byte(100 + l.shifted)}) // above the recipes' own
 	l.mu.Unlock()
-	return l.start(ctx, r, ahead)
+	return l.start(ctx, recipes[i], ip, ahead)
 }
 
 // Stop ends every domain. Nothing of the lab is left afterwards but the cache.
@@ -110,15 +111,15 @@ func (l *Lab) Stop() error {
 	return errors.Join(errs...)
 }
 
-// start starts one domain and gives its users their passwords.
-func (l *Lab) start(ctx context.Context, r recipe, ahead time.Duration) (*Domain, error) {
-	p, err := startDC(ctx, l.dir, r, ahead)
+// start starts one domain at an address and gives its users their passwords.
+func (l *Lab) start(ctx context.Context, r recipe, ip netip.Addr, ahead time.Duration) (*Domain, error) {
+	p, err := startDC(ctx, l.dir, r, ip, ahead)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", r.realm(), err)
 	}
 	d := &Domain{
-		DNSName: r.DNSName, NetBIOS: r.NetBIOS, Realm: r.realm(), Host: r.fqdn(), IP: r.IP,
-		DNS: netip.AddrPortFrom(r.IP, 53).String(), CAFile: p.caFile, BaseDN: r.base(),
+		DNSName: r.DNSName, NetBIOS: r.NetBIOS, Realm: r.realm(), Host: r.fqdn(), IP: ip,
+		DNS: netip.AddrPortFrom(ip, 53).String(), CAFile: p.caFile, BaseDN: r.base(),
 		admin: p.admin, process: p,
 	}
 	l.mu.Lock()

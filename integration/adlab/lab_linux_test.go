@@ -184,3 +184,49 @@ func TestAKilledLabLeavesNoServerAndTheNextOneStarts(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The reason why nobody may take a simple bind for a check of a password.
+func TestAStalePasswordStillBinds(t *testing.T) {
+	d := start(t, "contoso.com").Contoso
+	a, err := d.Admin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	u, err := a.AddFlawed(t.Context(), "stale", StalePassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bind(t.Context(), d, u); err != nil {
+		t.Errorf("bind with the password before the last: %v", err)
+	}
+}
+
+func TestAShiftedDomainControllerHasAnotherClockAndAddress(t *testing.T) {
+	l := start(t, "fabrikam.com")
+	const ahead = 10 * time.Minute
+	d, err := l.Shifted(t.Context(), l.Fabrikam, ahead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.IP == l.Fabrikam.IP {
+		t.Errorf("both are at %v", d.IP)
+	}
+	a, err := d.Admin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	before := time.Now()
+	root, err := a.one("", ldap.ScopeBaseObject, "(objectClass=*)", "currentTime")
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := time.Parse("20060102150405.0Z", root.GetAttributeValue("currentTime"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if off := theirs.Sub(before); off < ahead/2 || off > 2*ahead {
+		t.Errorf("its clock is %v ahead", off)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -20,7 +21,7 @@ const validity = 365 * 24 * time.Hour
 
 // writeTLS makes a certificate authority and a domain controller's certificate
 // in dir: ca.pem, cert.pem, key.pem. The authority's key is forgotten at once.
-func writeTLS(dir string, r recipe) error {
+func writeTLS(dir string, r recipe, ip netip.Addr) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func writeTLS(dir string, r recipe) error {
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: r.fqdn()},
 		NotBefore: now.Add(-validity), NotAfter: now.Add(validity),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames: []string{r.fqdn(), r.DNSName}, IPAddresses: []net.IP{r.IP.AsSlice()},
+		DNSNames: []string{r.fqdn(), r.DNSName}, IPAddresses: []net.IP{ip.AsSlice()},
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

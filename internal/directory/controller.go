@@ -68,7 +68,7 @@ func (c *Client) candidates(ctx context.Context) ([]*Controller, error) {
 		}
 		addrs, err := c.resolver.LookupNetIP(ctx, "ip", host)
 		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, c.dnsError(ctx, host, err))
 		}
 		for _, addr := range addrs {
 			found = append(found, &Controller{host, addr.Unmap()})
@@ -85,16 +85,29 @@ func (c *Client) lookupSRV(ctx context.Context) ([]string, error) {
 	name := "_ldap._tcp.dc._msdcs." + c.domain + "."
 	_, records, err := c.resolver.LookupSRV(ctx, "", "", name)
 	if dns := (*net.DNSError)(nil); errors.As(err, &dns) && dns.IsNotFound {
-		return nil, failf(NoSuchDomain, "no SRV record %s (asked %s)", name, c.askedDNS())
+		return nil, failf(NoSuchDomain, "no SRV record %s at the DNS server %s", name, c.askedDNS())
 	}
 	if err != nil {
-		return nil, failf(Unreachable, "DNS server %s: %w", c.askedDNS(), err)
+		return nil, fail(Unreachable, c.dnsError(ctx, name, err))
 	}
 	var hosts []string
 	for _, r := range records {
 		hosts = append(hosts, r.Target)
 	}
 	return hosts, nil
+}
+
+// dnsError names the server that was really asked; the resolver's own text
+// names one of the system's configuration, whatever it asked.
+func (c *Client) dnsError(ctx context.Context, name string, err error) error {
+	if dns := (*net.DNSError)(nil); errors.As(err, &dns) {
+		err = errors.New(dns.Err)
+	}
+	err = fmt.Errorf("DNS server %s: %s: %w", c.askedDNS(), name, err)
+	if ctx.Err() != nil {
+		return errorList{context.Cause(ctx), err}
+	}
+	return err
 }
 
 func (c *Client) askedDNS() string {

@@ -35,19 +35,9 @@ func (c *Client) logon(ctx context.Context, dc *Controller, user string, passwor
 	if len(password) == 0 {
 		return nil, failf(WrongPassword, "it is empty")
 	}
-	cname := types.PrincipalName{NameType: nametype.KRB_NT_PRINCIPAL, NameString: []string{user}}
-	krbtgt := types.PrincipalName{NameType: nametype.KRB_NT_SRV_INST, NameString: []string{"krbtgt", c.realm}}
-	canonical := strings.Contains(user, "@")
-	if canonical { // a user principal name, which need not be of this domain's name
-		cname.NameType = nametype.KRB_NT_ENTERPRISE
-	}
-	body, err := newRequest(c.realm, cname, krbtgt)
+	body, err := logonRequest(c.realm, user)
 	if err != nil {
 		return nil, fail(Malformed, err)
-	}
-	types.SetFlag(&body.KDCOptions, flags.RenewableOK)
-	if canonical {
-		types.SetFlag(&body.KDCOptions, flags.Canonicalize)
 	}
 
 	// The first request has no proof; the KDC answers with what it wants, and
@@ -67,14 +57,20 @@ func (c *Client) logon(ctx context.Context, dc *Controller, user string, passwor
 	if err != nil {
 		return nil, kdcFailure(err)
 	}
+	return openASRep(reply, body, params, password)
+}
+
+// openASRep takes the ticket out of the reply to a request.
+func openASRep(reply []byte, body messages.KDCReqBody, params keyParams, password []byte) (*ticket, error) {
 	var rep messages.ASRep
 	if err := rep.Unmarshal(reply); err != nil {
 		return nil, fail(Malformed, err)
 	}
-	if !canonical && !slices.Equal(rep.CName.NameString, cname.NameString) {
+	if body.CName.NameType != nametype.KRB_NT_ENTERPRISE && !slices.Equal(rep.CName.NameString, body.CName.NameString) {
 		return nil, failf(Malformed, "a ticket of %q", rep.CName.PrincipalNameString())
 	}
-	if params, err = params.ofReply(rep); err != nil {
+	params, err := params.ofReply(rep)
+	if err != nil {
 		return nil, err
 	}
 	key, err := stringToKey(params.etype, password, params.salt, params.iterations)
@@ -93,6 +89,19 @@ func (c *Client) logon(ctx context.Context, dc *Controller, user string, passwor
 		return nil, fail(Malformed, err)
 	}
 	return t, nil
+}
+
+// logonRequest asks for a ticket-granting ticket of the realm.
+func logonRequest(realm, user string) (messages.KDCReqBody, error) {
+	cname := types.PrincipalName{NameType: nametype.KRB_NT_PRINCIPAL, NameString: []string{user}}
+	krbtgt := types.PrincipalName{NameType: nametype.KRB_NT_SRV_INST, NameString: []string{"krbtgt", realm}}
+	body, err := newRequest(realm, cname, krbtgt)
+	if err == nil && strings.Contains(user, "@") {
+		// A user principal name: the KDC answers with the logon name it is of.
+		body.CName.NameType = nametype.KRB_NT_ENTERPRISE
+		types.SetFlag(&body.KDCOptions, flags.Canonicalize)
+	}
+	return body, err
 }
 
 func (c *Client) askAS(ctx context.Context, dc *Controller, body messages.KDCReqBody, proof *types.PAData) ([]byte, error) {
@@ -176,6 +185,9 @@ func (p keyParams) with(seq types.PADataSequence) (keyParams, error) {
 		}
 		if params := info[i].S2KParams; len(params) == 4 {
 			p.iterations = binary.BigEndian.Uint32(params)
+		}
+		if p.iterations < defaultIterations || p.iterations > maxIterations {
+			return p, failf(Malformed, "the KDC wants %d iterations of string-to-key", p.iterations)
 		}
 		return p, nil
 	}

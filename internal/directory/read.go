@@ -47,7 +47,7 @@ func (s *Session) readManagedPassword(ctx context.Context, account string) (*Man
 	}
 	blob := e.GetRawAttributeValue(attrPassword)
 	if len(blob) == 0 { // empty, not nil, also if the attribute is absent
-		return nil, failf(NotAuthorized, "%s may not; %s", s.id.Principal, s.whoMay(ctx, e.GetRawAttributeValue(attrReaders)))
+		return nil, failf(NotAuthorized, "%s is not among those who may: %s", s.id.Principal, s.whoMay(ctx, e.GetRawAttributeValue(attrReaders)))
 	}
 	defer clear(blob)
 	p, err := parseManagedPassword(blob)
@@ -65,14 +65,14 @@ const maxReaders = 10
 // identity may know that. It is a help for people; it never fails.
 func (s *Session) whoMay(ctx context.Context, descriptor []byte) string {
 	if len(descriptor) == 0 {
-		return "who may is not readable"
+		return "their list is not readable"
 	}
 	sids, err := allowedSIDs(descriptor)
 	if err != nil {
-		return "who may cannot be said: " + err.Error()
+		return err.Error()
 	}
 	if len(sids) == 0 {
-		return "nobody may"
+		return "nobody"
 	}
 	var names []string
 	for _, sid := range sids[:min(len(sids), maxReaders)] {
@@ -81,7 +81,7 @@ func (s *Session) whoMay(ctx context.Context, descriptor []byte) string {
 	if rest := len(sids) - len(names); rest > 0 {
 		names = append(names, fmt.Sprintf("%d more", rest))
 	}
-	return "these may: " + strings.Join(names, ", ")
+	return strings.Join(names, ", ")
 }
 
 // nameOf returns the name of the account with the SID, or the SID.
