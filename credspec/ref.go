@@ -65,23 +65,11 @@ func parseRef(s string) (Ref, error) {
 	if isDocument(s) {
 		return rawRef(s, "")
 	}
-	s = strings.TrimSpace(s)
-	if s == "" {
-		return Ref{}, errors.New("is empty")
+	if scheme, rest, found := strings.Cut(s, "://"); found && strings.EqualFold(strings.TrimSpace(scheme), schemeRaw) {
+		return parseRaw(rest)
 	}
-	scheme, rest, found := strings.Cut(s, "://")
-	scheme = strings.ToLower(scheme)
-	isARN := len(s) >= 4 && strings.EqualFold(s[:4], "arn:")
-	if found && scheme == schemeRaw {
-		// A document may have the mark in one of its strings.
-		if strings.LastIndex(rest, pinMark) < strings.LastIndexByte(rest, '}') {
-			return rawRef(rest, "")
-		}
-		rest, pin, err := cutPin(rest)
-		if err != nil {
-			return Ref{}, err
-		}
-		return rawRef(rest, pin)
+	if s = strings.TrimSpace(s); s == "" {
+		return Ref{}, errors.New("is empty")
 	}
 	if len(s) > MaxRef {
 		return Ref{}, fmt.Errorf("is longer than %d bytes", MaxRef)
@@ -89,8 +77,10 @@ func parseRef(s string) (Ref, error) {
 	if err := checkText(s); err != nil {
 		return Ref{}, err
 	}
+	scheme, rest, found := strings.Cut(s, "://")
+	scheme = strings.ToLower(scheme)
 	switch {
-	case isARN:
+	case len(s) >= 4 && strings.EqualFold(s[:4], "arn:"):
 		body, pin, err := cutPin(s)
 		if err != nil {
 			return Ref{}, err
@@ -115,6 +105,19 @@ func parseRef(s string) (Ref, error) {
 		}
 	}
 	return Ref{Scheme: scheme, Rest: rest, SHA256: pin}, nil
+}
+
+// parseRaw reads what follows raw://. White space belongs to the document.
+func parseRaw(rest string) (Ref, error) {
+	// A document may have the mark of a pin in one of its strings.
+	if strings.LastIndex(rest, pinMark) < strings.LastIndexByte(rest, '}') {
+		return rawRef(rest, "")
+	}
+	rest, pin, err := cutPin(rest)
+	if err != nil {
+		return Ref{}, err
+	}
+	return rawRef(rest, pin)
 }
 
 func rawRef(document, pin string) (Ref, error) {
@@ -153,7 +156,7 @@ func cutPin(s string) (rest, pin string, err error) {
 	if i < 0 {
 		return s, "", nil
 	}
-	pin = strings.ToLower(s[i+len(pinMark):])
+	pin = strings.ToLower(strings.TrimSpace(s[i+len(pinMark):]))
 	if len(pin) != 64 || strings.Trim(pin, "0123456789abcdef") != "" {
 		return "", "", errors.New("has a pin that is not #sha256= and 64 hexadecimal digits")
 	}

@@ -1,0 +1,75 @@
+package sources_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gmsa-agent/gmsa-agent/credspec"
+	"github.com/gmsa-agent/gmsa-agent/credspec/credspectest"
+	"github.com/gmsa-agent/gmsa-agent/credspec/sources"
+	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+)
+
+func TestNewHasEverySourceThatIsBuilt(t *testing.T) {
+	m, err := sources.New(sources.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"config", "file", "raw", "registry"}, m.Schemes()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestReferencesResolveFromTheTextToTheDocument(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "webapp01.json"), []byte(credspectest.Document), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m, err := sources.New(sources.Config{Folders: []string{folder}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin := "#sha256=" + credspec.Digest([]byte(credspectest.Document))
+	for text, kind := range map[string]error{
+		"file://webapp01.json":                      nil,
+		"credentialspec=file://webapp01.json" + pin: nil,
+		"raw://" + credspectest.Document:            nil,
+		credspectest.Document:                       nil,
+		"file://other.json":                         fault.ErrNotFound,
+		"raw://{}" + pin:                            fault.ErrDenied,
+		"config://x":                                errors.ErrUnsupported,
+		"s3://bucket/key":                           errors.ErrUnsupported,
+		"gopher://hole":                             fault.ErrMalformed,
+	} {
+		ref, err := credspec.ParseRef(text)
+		if err != nil {
+			t.Errorf("%.40s: %v", text, err)
+			continue
+		}
+		doc, err := m.Resolve(t.Context(), ref)
+		switch {
+		case kind == nil && (err != nil || string(doc.Data) != credspectest.Document):
+			t.Errorf("%.40s: %v, %v", text, doc, err)
+		case kind != nil && !errors.Is(err, kind):
+			t.Errorf("%.40s: error %v, want %v", text, err, kind)
+		}
+	}
+}
+
+func TestNewRefusesARelativeFolder(t *testing.T) {
+	if _, err := sources.New(sources.Config{Folders: []string{"x"}}); !errors.Is(err, fault.ErrMalformed) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestDefaultFoldersAreUsable(t *testing.T) {
+	for _, f := range sources.DefaultFolders() {
+		if !filepath.IsAbs(f) {
+			t.Errorf("%s is not absolute", f)
+		}
+	}
+}
