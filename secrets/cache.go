@@ -63,7 +63,7 @@ type Cache struct {
 	used    list.List                // most recently used first
 	flights map[string]*flight
 	sweeper *time.Timer
-	stats   Stats
+	stats   Stats // but for Entries
 }
 
 type entry struct {
@@ -109,10 +109,14 @@ func (c *Cache) Fetch(ctx context.Context, ref Ref) (*Credential, error) {
 	if cred := c.lookup(ctx, key, ref); cred != nil {
 		return cred, nil
 	}
+	c.mu.Lock()
+	c.stats.Misses++
+	c.mu.Unlock()
 	cred, joined, err := c.fetch(ctx, key, ref)
 	if err == nil && joined && !c.current(ctx, ref, cred.Version) {
 		// The flight took off before this call, and landed with what was
 		// replaced in between. Any flight under way now took off after that.
+		c.discard(key, cred.Version)
 		cred.Wipe()
 		cred, _, err = c.fetch(ctx, key, ref)
 	}
@@ -122,35 +126,45 @@ func (c *Cache) Fetch(ctx context.Context, ref Ref) (*Credential, error) {
 // lookup returns a clone of what is cached, or nil.
 func (c *Cache) lookup(ctx context.Context, key string, ref Ref) *Credential {
 	c.mu.Lock()
-	var cred *Credential
-	if el, ok := c.entries[key]; ok {
-		if e := el.Value.(*entry); time.Since(e.fetched) < c.ttl {
-			cred = e.cred.Clone()
-			c.used.MoveToFront(el)
-		}
-	}
+	cred := c.fresh(key)
+	c.mu.Unlock()
 	if cred == nil {
-		c.stats.Misses++
-		c.mu.Unlock()
 		return nil
 	}
-	c.mu.Unlock()
-
 	// Not under the lock: the store's disk may be slow.
-	current := c.current(ctx, ref, cred.Version)
-
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if current {
+	if c.current(ctx, ref, cred.Version) {
+		c.mu.Lock()
 		c.stats.Hits++
+		c.mu.Unlock()
 		return cred
 	}
-	c.stats.Misses++
-	if el, ok := c.entries[key]; ok && el.Value.(*entry).cred.Version == cred.Version {
-		c.drop(el)
-	}
+	c.discard(key, cred.Version)
 	cred.Wipe()
 	return nil
+}
+
+// fresh returns a clone of an entry that is not too old, or nil. The lock is
+// held.
+func (c *Cache) fresh(key string) *Credential {
+	el, ok := c.entries[key]
+	if !ok {
+		return nil
+	}
+	e := el.Value.(*entry)
+	if time.Since(e.fetched) >= c.ttl {
+		return nil
+	}
+	c.used.MoveToFront(el)
+	return e.cred.Clone()
+}
+
+// discard drops the entry that has the version.
+func (c *Cache) discard(key, version string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if el, ok := c.entries[key]; ok && el.Value.(*entry).cred.Version == version {
+		c.drop(el)
+	}
 }
 
 func (c *Cache) current(ctx context.Context, ref Ref, version string) bool {
@@ -158,7 +172,8 @@ func (c *Cache) current(ctx context.Context, ref Ref, version string) bool {
 }
 
 // fetch waits for the flight that is under way, or starts one, and returns a
-// clone of what it brings. joined says that it was under way before.
+// clone of what it brings. joined says that it was under way before, or has
+// landed since the caller found nothing.
 func (c *Cache) fetch(ctx context.Context, key string, ref Ref) (cred *Credential, joined bool, err error) {
 	c.mu.Lock()
 	if c.closed {
@@ -168,6 +183,10 @@ func (c *Cache) fetch(ctx context.Context, key string, ref Ref) (cred *Credentia
 	f, joined := c.flights[key]
 	if joined {
 		c.stats.Joined++
+	} else if cred := c.fresh(key); cred != nil {
+		c.stats.Joined++
+		c.mu.Unlock()
+		return cred, true, nil
 	} else {
 		// The flight belongs to all who wait for it: it has the values of the
 		// first one's context, but not its end.
