@@ -9,11 +9,12 @@
 // A file is a line that names the format, a line of JSON with what isn't
 // secret (name, domain, user), and the sealed password, padded to one length
 // for all. Both lines are bound to the password: a file that was renamed, or
-// got another one's password, domain or user, does not open. On Windows DPAPI
-// seals for the machine; elsewhere XChaCha20-Poly1305 does, with a random key
-// in the file store.key. Either way whoever may read the folder as the
-// agent does can open what is in it: the folder's permissions are the
-// protection, the seal covers copies that leave the host without the key.
+// got another one's password, domain or user, does not open. XChaCha20-Poly1305
+// seals. Its key is random: on Windows there is one for each file, protected by
+// DPAPI for the machine; elsewhere there is one for the store, in the file
+// store.key. Either way whoever may read the folder as the agent does can open
+// what is in it: the folder's permissions are the protection, the seal covers
+// copies that leave the host without the key.
 //
 // A secret is written to a temporary file that replaces the old one when it is
 // on disk, under a lock that other processes respect. Readers take no lock:
@@ -110,7 +111,10 @@ func (s *Store) fetch(ctx context.Context, ref secrets.Ref) (*secrets.Credential
 	if err != nil {
 		return nil, at(path, err)
 	}
-	key, err := s.seal.key(f.header.Sealed, false)
+	if by := f.header.Sealed; by != s.seal.sealedBy() {
+		return nil, at(path, errSealedElsewhere(by))
+	}
+	key, err := s.seal.key(false)
 	if err != nil {
 		return nil, err
 	}

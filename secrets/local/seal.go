@@ -13,7 +13,7 @@ type keeper interface {
 	// key returns the key that seals and opens. create makes one if there is
 	// none; it is set only while the store's lock is held, and only if there is
 	// no secret yet that a lost key may have sealed.
-	key(sealedBy string, create bool) (key, error)
+	key(create bool) (key, error)
 }
 
 // key seals passwords. bound is not sealed, but unseal fails if it differs.

@@ -24,10 +24,7 @@ func newKeeper(dir string) keeper { return keyFile{dir} }
 
 func (keyFile) sealedBy() string { return byXChaCha }
 
-func (k keyFile) key(by string, create bool) (key, error) {
-	if by != byXChaCha {
-		return nil, errSealedElsewhere(by)
-	}
+func (k keyFile) key(create bool) (key, error) {
 	path := filepath.Join(k.dir, keyName)
 	b, err := readKey(path)
 	if errors.Is(err, fs.ErrNotExist) && create {

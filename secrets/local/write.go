@@ -43,7 +43,7 @@ func (s *Store) put(ctx context.Context, ref secrets.Ref, c *secrets.Credential)
 	if err != nil {
 		return kind(err)
 	}
-	key, err := s.seal.key(s.seal.sealedBy(), len(names) == 0)
+	key, err := s.seal.key(len(names) == 0)
 	if err != nil {
 		return err
 	}
