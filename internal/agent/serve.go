@@ -1,0 +1,176 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/gmsa-agent/gmsa-agent/hook"
+	"github.com/gmsa-agent/gmsa-agent/internal/audit"
+	"github.com/gmsa-agent/gmsa-agent/internal/channel"
+	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/wire"
+	"github.com/gmsa-agent/gmsa-agent/internal/wire/control"
+)
+
+// The verbs of the control channel.
+const (
+	VerbAdmit      = "admit"      // hook.Facts → hook.Admission
+	VerbStatus     = "status"     // nothing → Status
+	VerbContainers = "containers" // nothing → []Container
+	VerbContainer  = "container"  // string, an ID → []Container
+)
+
+// admitTimeout bounds an admission. It is shorter than what the wrapper waits,
+// so that the reason which the user reads is the agent's.
+const admitTimeout = 15 * time.Second
+
+// acceptPause keeps a listener that fails again and again (no more handles)
+// from taking the processor with it.
+const acceptPause = 50 * time.Millisecond
+
+// caller is a connection of which the kernel has said who is at the other end.
+type caller interface {
+	net.Conn
+	Peer() *channel.Peer
+	Authorize() error
+}
+
+var _ caller = (*channel.Conn)(nil)
+
+// ServePlugin answers redemptions until the listener is closed or ctx ends.
+func (a *Agent) ServePlugin(ctx context.Context, l net.Listener) error {
+	return a.serve(ctx, l, a.answerRedeem)
+}
+
+// ServeControl answers administrators until the listener is closed or ctx
+// ends. It calls asked for every container that a wrapper asks for.
+func (a *Agent) ServeControl(ctx context.Context, l net.Listener, asked func(hook.Key)) error {
+	return a.serve(ctx, l, func(ctx context.Context, c caller) error {
+		return control.Serve(ctx, c, func(ctx context.Context, req control.Request, _ func(any) error) (any, error) {
+			if err := a.authorize(c, audit.ControlRefused); err != nil {
+				return nil, err
+			}
+			return a.command(ctx, req, asked)
+		})
+	})
+}
+
+// serve answers each caller in a goroutine of its own. How many there may be
+// is the listener's to bound.
+func (a *Agent) serve(ctx context.Context, l net.Listener, answer func(context.Context, caller) error) error {
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			a.log.Warn("a caller could not be accepted", "error", err)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(acceptPause):
+			}
+			continue
+		}
+		c, ok := conn.(caller)
+		if !ok {
+			_ = conn.Close()
+			return fmt.Errorf("agent: a listener that does not say who is calling: %w", errors.ErrUnsupported)
+		}
+		wg.Go(func() {
+			defer c.Close() //nolint:errcheck // nobody is left to be told
+			if err := answer(ctx, c); err != nil && !errors.Is(err, io.EOF) {
+				a.log.Debug("a caller was not answered", "peer", c.Peer().String(), "error", err)
+			}
+		})
+	}
+}
+
+// authorize checks the caller against the channel's access list and records
+// one that has no business here.
+func (a *Agent) authorize(c caller, refused audit.Event) error {
+	err := c.Authorize()
+	if err != nil {
+		a.recordRefusal(audit.Record{Event: refused, Peer: describe(c.Peer()), Reason: err.Error()})
+	}
+	return err
+}
+
+func (a *Agent) recordRefusal(r audit.Record) {
+	if err := a.trail.Write(r); err != nil {
+		a.log.Error("no audit record of a refusal", "event", r.Event, "error", err)
+	}
+}
+
+func describe(p *channel.Peer) *audit.Peer {
+	if p == nil {
+		return nil
+	}
+	return &audit.Peer{PID: p.PID, Image: p.Image, User: p.User}
+}
+
+func (a *Agent) answerRedeem(ctx context.Context, c caller) error {
+	if err := c.SetDeadline(time.Now().Add(wire.AnswerTimeout)); err != nil {
+		return err
+	}
+	// Read first: a refusal to a caller who is still writing may not arrive.
+	token, err := wire.ReadRedeem(c)
+	if errors.Is(err, io.EOF) {
+		return err // connected and went away
+	}
+	if err := a.authorize(c, audit.RedeemRefused); err != nil {
+		return wire.WriteRefusal(c, wire.CodeDenied, "the caller is not CCG's plugin host")
+	}
+	if err != nil {
+		a.recordRefusal(audit.Record{Event: audit.RedeemRefused, Peer: describe(c.Peer()), Reason: err.Error()})
+		return wire.WriteRefusal(c, wire.CodeOf(err), err.Error())
+	}
+	// Shorter than the connection's deadline, so that a slow store's error
+	// still reaches the plugin.
+	ctx, cancel := context.WithTimeout(ctx, wire.AnswerTimeout*9/10)
+	defer cancel()
+	cred, err := a.Redeem(ctx, describe(c.Peer()), c.Authorize, token)
+	if err != nil {
+		return wire.WriteRefusal(c, wire.CodeOf(err), err.Error())
+	}
+	defer cred.Wipe()
+	return wire.WriteRelease(c, wire.Release{Domain: cred.Domain, User: cred.User, Password: cred.Password.Bytes()})
+}
+
+func (a *Agent) command(ctx context.Context, req control.Request, asked func(hook.Key)) (any, error) {
+	switch req.Verb {
+	case VerbAdmit:
+		var f hook.Facts
+		if err := control.Decode(req.Body, "the container's facts", &f); err != nil {
+			return nil, err
+		}
+		if f.ID == "" || f.Runtime == "" {
+			return nil, fmt.Errorf("the container's facts: neither id nor runtime may be empty: %w", fault.ErrMalformed)
+		}
+		asked(f.Key)
+		ctx, cancel := context.WithTimeout(ctx, admitTimeout)
+		defer cancel()
+		return a.Admit(ctx, f)
+	case VerbStatus:
+		return a.Status(), nil
+	case VerbContainers:
+		return a.Containers(), nil
+	case VerbContainer:
+		var id string
+		if err := json.Unmarshal(req.Body, &id); err != nil {
+			return nil, fmt.Errorf("the container's id: %w: %w", fault.ErrMalformed, err)
+		}
+		return a.Container(id)
+	}
+	return nil, fmt.Errorf("the verb %.64q is none of this agent's: %w", req.Verb, errors.ErrUnsupported)
+}

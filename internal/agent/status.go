@@ -1,0 +1,195 @@
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gmsa-agent/gmsa-agent/hook"
+	"github.com/gmsa-agent/gmsa-agent/internal/audit"
+	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/grant"
+)
+
+// Status is what the running agent says of itself.
+type Status struct {
+	Version    string        `json:"version"`
+	PID        int           `json:"pid"`
+	Started    time.Time     `json:"started"`
+	Grants     int           `json:"grants"`
+	Channels   []Channel     `json:"channels"`
+	Hooks      []Hook        `json:"hooks"`
+	Cache      Cache         `json:"cache"`
+	Stores     []Store       `json:"stores"` // that were asked
+	Config     Configuration `json:"config"`
+	AuditTrail string        `json:"auditTrail"`
+}
+
+// Channel is one of the two local channels.
+type Channel struct {
+	Name     string `json:"name"`
+	Endpoint string `json:"endpoint"`
+}
+
+// Hook is a connection to a runtime.
+type Hook struct {
+	Name      string    `json:"name"` // "containerd"
+	Endpoint  string    `json:"endpoint"`
+	Connected bool      `json:"connected"`
+	Since     time.Time `json:"since"` // of the present state
+	Error     string    `json:"error,omitempty"`
+	Injecting bool      `json:"injecting"` // on create events, because no wrapper was seen
+}
+
+// Cache is the cache of plugin users in front of the stores.
+type Cache struct {
+	Entries int    `json:"entries"`
+	Hits    uint64 `json:"hits"`
+	Misses  uint64 `json:"misses"`
+}
+
+// Store is what is known of a secret store since the agent started.
+type Store struct {
+	Scheme      string    `json:"scheme"`
+	Fetches     uint64    `json:"fetches"`
+	Failures    uint64    `json:"failures"`
+	LastSuccess time.Time `json:"lastSuccess,omitzero"`
+	LastError   string    `json:"lastError,omitempty"`
+	LastErrorAt time.Time `json:"lastErrorAt,omitzero"`
+}
+
+// Configuration says which configuration runs.
+type Configuration struct {
+	File    string    `json:"file,omitempty"` // empty: the defaults
+	Applied time.Time `json:"applied"`
+	Error   string    `json:"error,omitempty"` // why the file on disk is not what runs
+}
+
+// Decision is what became of a container's request.
+type Decision string
+
+const (
+	Granted Decision = "granted" // it holds a live grant
+	Passed  Decision = "passed"  // its document was left as it is
+	Refused Decision = "refused" // it may not start
+)
+
+// Container is a container that asked for a gMSA.
+type Container struct {
+	hook.Key
+	Decision    Decision  `json:"decision"`
+	Time        time.Time `json:"time"` // of the decision
+	Image       string    `json:"image,omitempty"`
+	Reference   string    `json:"reference,omitempty"`
+	Digest      string    `json:"digest,omitempty"` // SHA-256 of the credential spec as its source had it
+	Domain      string    `json:"domain,omitempty"`
+	Account     string    `json:"account,omitempty"`
+	Secret      string    `json:"secret,omitempty"`
+	Grant       string    `json:"grant,omitempty"`
+	Releases    int       `json:"releases"` // since the agent started
+	LastRelease time.Time `json:"lastRelease,omitzero"`
+	Reason      string    `json:"reason,omitempty"`
+}
+
+// Report has every status of this agent filled in by f as well. Call it before
+// the agent serves.
+func (a *Agent) Report(f func(*Status)) { a.status = append(a.status, f) }
+
+// Status describes the running agent.
+func (a *Agent) Status() Status {
+	s := Status{PID: os.Getpid(), Started: a.started.UTC(), Grants: a.grants.Len(), Channels: []Channel{}, Hooks: []Hook{}, Stores: []Store{}}
+	for _, f := range a.status {
+		f(&s)
+	}
+	return s
+}
+
+// Containers lists the containers that hold a grant, and the latest of those
+// that were passed or refused since the agent started, ordered by name.
+func (a *Agent) Containers() []Container {
+	out := a.decisions.all()
+	a.grants.All(func(g grant.Grant, u grant.Uses) bool {
+		out = append(out, ofLive(g, u))
+		return true
+	})
+	slices.SortFunc(out, func(x, y Container) int {
+		return cmp.Or(cmp.Compare(x.Runtime, y.Runtime), cmp.Compare(x.Namespace, y.Namespace), cmp.Compare(x.ID, y.ID))
+	})
+	return out
+}
+
+// Container returns the containers with that ID in any runtime and namespace.
+// None is an error that wraps [fault.ErrNotFound].
+func (a *Agent) Container(id string) ([]Container, error) {
+	found := slices.DeleteFunc(a.Containers(), func(c Container) bool { return c.ID != id })
+	if len(found) == 0 {
+		return nil, fmt.Errorf("container %q: it holds no grant, and none was refused to it since the agent started: %w", id, fault.ErrNotFound)
+	}
+	return found, nil
+}
+
+func ofLive(g grant.Grant, u grant.Uses) Container {
+	return Container{
+		Key: g.Container, Decision: Granted, Time: g.Created, Image: g.Image, Reference: g.Reference, Digest: g.Source,
+		Domain: g.Domain, Account: g.Account, Secret: g.Secret, Grant: g.Name, Releases: u.Releases, LastRelease: u.Last,
+	}
+}
+
+// maxDecisions bounds what is remembered of containers without a grant: those
+// that were refused never end, so that no event removes them.
+const maxDecisions = 256
+
+// decisions remembers the latest passed and refused containers.
+type decisions struct {
+	mu    sync.Mutex
+	byKey map[hook.Key]audit.Record
+	order []hook.Key // oldest first
+}
+
+func newDecisions() *decisions { return &decisions{byKey: map[hook.Key]audit.Record{}} }
+
+func (d *decisions) put(r audit.Record) {
+	r.Time = time.Now().UTC()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.drop(*r.Container)
+	if len(d.order) == maxDecisions {
+		d.drop(d.order[0])
+	}
+	d.byKey[*r.Container] = r
+	d.order = append(d.order, *r.Container)
+}
+
+func (d *decisions) remove(k hook.Key) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.drop(k)
+}
+
+func (d *decisions) drop(k hook.Key) {
+	if _, ok := d.byKey[k]; ok {
+		delete(d.byKey, k)
+		d.order = slices.DeleteFunc(d.order, func(x hook.Key) bool { return x == k })
+	}
+}
+
+func (d *decisions) all() []Container {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := make([]Container, 0, len(d.order))
+	for _, k := range d.order {
+		r := d.byKey[k]
+		c := Container{
+			Key: k, Decision: Refused, Time: r.Time, Image: r.Image, Reference: r.Reference, Digest: r.Digest,
+			Domain: r.Domain, Account: r.Account, Secret: r.Secret, Reason: r.Reason,
+		}
+		if r.Event == audit.AdmitPassed {
+			c.Decision = Passed
+		}
+		out = append(out, c)
+	}
+	return out
+}
