@@ -1,0 +1,247 @@
+// Package daemon puts the agent together from a configuration and runs it:
+// state, trail, sources, stores, channels and hooks. It is what `gmsa-agent
+// run` and the service run, and it decides nothing itself.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/gmsa-agent/gmsa-agent/credspec/sources"
+	"github.com/gmsa-agent/gmsa-agent/hook"
+	"github.com/gmsa-agent/gmsa-agent/internal/agent"
+	"github.com/gmsa-agent/gmsa-agent/internal/audit"
+	"github.com/gmsa-agent/gmsa-agent/internal/channel"
+	"github.com/gmsa-agent/gmsa-agent/internal/config"
+	"github.com/gmsa-agent/gmsa-agent/internal/private"
+	"github.com/gmsa-agent/gmsa-agent/secrets"
+	"github.com/gmsa-agent/gmsa-agent/secrets/stores"
+)
+
+// Run runs the agent until ctx ends. Ready is called once, when it serves. The
+// error says what it could not start with, or which part ended on its own.
+func Run(ctx context.Context, cfg *config.Config, version string, log *slog.Logger, ready func()) (err error) {
+	d := &daemon{log: log, version: version}
+	defer func() { err = errors.Join(err, d.close()) }()
+	if err := d.start(cfg); err != nil {
+		return err
+	}
+	return d.serve(ctx, ready)
+}
+
+// daemon is a running agent and what it holds open.
+type daemon struct {
+	log     *slog.Logger
+	version string
+	agent   *agent.Agent
+	control *channel.Listener
+	plugin  *channel.Listener
+	closers []func() error // in the order in which they were opened
+
+	mu      sync.Mutex
+	cfg     *config.Config
+	cache   *secrets.Cache
+	applied time.Time
+	failed  string // why the file on disk is not what runs
+}
+
+func (d *daemon) onClose(f func() error) { d.closers = append(d.closers, f) }
+
+func (d *daemon) close() error {
+	var errs []error
+	for i := len(d.closers) - 1; i >= 0; i-- {
+		errs = append(errs, d.closers[i]())
+	}
+	return errors.Join(errs...)
+}
+
+func (d *daemon) start(cfg *config.Config) error {
+	for _, dir := range []string{cfg.StateDir, filepath.Dir(cfg.Audit.File)} {
+		if err := private.Folder(dir); err != nil {
+			return err
+		}
+	}
+	// Before anything in the folder is touched: two agents on one journal
+	// would undo each other's grants.
+	unlock, err := private.Lock(filepath.Join(cfg.StateDir, "agent.lock"))
+	if err != nil {
+		return fmt.Errorf("another agent runs on %s: %w", cfg.StateDir, err)
+	}
+	d.onClose(unlock)
+	trail, err := audit.Open(cfg.Audit.File, int64(cfg.Audit.MaxSize), cfg.Audit.Keep)
+	if err != nil {
+		return err
+	}
+	d.onClose(trail.Close)
+	settings, err := d.assemble(cfg)
+	if err != nil {
+		return err
+	}
+	d.onClose(func() error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.cache.Close()
+	})
+	d.agent, err = agent.New(agent.Options{StateDir: cfg.StateDir, Trail: trail, Log: d.log, Settings: settings})
+	if err != nil {
+		return err
+	}
+	d.onClose(d.agent.Close)
+	d.agent.Report(func(s *agent.Status) { d.report(s, trail) })
+	if err := d.listen(cfg); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (d *daemon) listen(cfg *config.Config) (err error) {
+	if d.control, err = channel.Listen(channel.Control, cfg.Channels.Control.Endpoint, channel.DefaultAllow(channel.Control)); err != nil {
+		return fmt.Errorf("control channel: %w", err)
+	}
+	d.onClose(d.control.Close)
+	allow := channel.DefaultAllow(channel.Plugin)
+	if cfg.Channels.Plugin.Users != nil {
+		allow.Users = cfg.Channels.Plugin.Users
+	}
+	if cfg.Channels.Plugin.Images != nil {
+		allow.Images = cfg.Channels.Plugin.Images
+	}
+	if d.plugin, err = channel.Listen(channel.Plugin, cfg.Channels.Plugin.Endpoint, allow); err != nil {
+		return fmt.Errorf("plugin channel: %w", err)
+	}
+	d.onClose(d.plugin.Close)
+	return nil
+}
+
+// assemble makes the settings of a configuration. It keeps the cache of plugin
+// users unless the stores themselves are configured differently.
+func (d *daemon) assemble(cfg *config.Config) (agent.Settings, error) {
+	specs, err := sources.New(sources.Config{Folders: cfg.CredentialSpecs.Folders})
+	if err != nil {
+		return agent.Settings{}, err
+	}
+	store, err := stores.New(stores.Config{LocalDir: cfg.Secrets.Local.Dir})
+	if err != nil {
+		return agent.Settings{}, err
+	}
+	joined, err := domainJoined(cfg.DomainJoined)
+	if err != nil {
+		return agent.Settings{}, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cfg == nil || d.cfg.Secrets.Local != cfg.Secrets.Local || d.cfg.Secrets.Cache != cfg.Secrets.Cache {
+		if old := d.cache; old != nil {
+			// Redemptions that are under way still use it.
+			time.AfterFunc(cacheFarewell, func() { _ = old.Close() })
+		}
+		d.cache = secrets.NewCache(store, secrets.WithTTL(cfg.Secrets.Cache.TTL))
+	}
+	d.cfg, d.applied, d.failed = cfg, time.Now().UTC(), ""
+	return agent.Settings{
+		Specs: specs, Secrets: d.cache, Local: store, Serve: cfg.Secrets.Serve, Policy: cfg.Policy,
+		Adopt: cfg.Adopt, DomainJoined: joined,
+	}, nil
+}
+
+// cacheFarewell is longer than any redemption or admission takes.
+const cacheFarewell = time.Minute
+
+func domainJoined(c config.Joined) (bool, error) {
+	switch c {
+	case config.JoinedYes:
+		return true, nil
+	case config.JoinedNo:
+		return false, nil
+	}
+	joined, err := hostIsDomainMember()
+	if err != nil {
+		return false, fmt.Errorf("domain_joined: %w", err)
+	}
+	return joined, nil
+}
+
+func (d *daemon) serve(ctx context.Context, ready func()) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	part := func(name string, run func(context.Context) error) {
+		wg.Go(func() {
+			// A part that ends while the agent should run takes the agent
+			// with it: half an agent would refuse containers without a word.
+			if err := run(ctx); ctx.Err() == nil {
+				cancel(fmt.Errorf("%s ended: %w", name, err))
+			}
+		})
+	}
+	part("the control channel", func(ctx context.Context) error { return d.agent.ServeControl(ctx, d.control, func(hook.Key) {}) })
+	part("the plugin channel", func(ctx context.Context) error { return d.agent.ServePlugin(ctx, d.plugin) })
+	part("the watch of the configuration", func(ctx context.Context) error {
+		d.running().Watch(ctx, d.changed)
+		return nil
+	})
+	cfg := d.running()
+	d.log.Info("ready", "version", d.version, "control", d.control.Addr().String(), "plugin", d.plugin.Addr().String(), "config", cfg.Path(), "audit", cfg.Audit.File)
+	ready()
+	<-ctx.Done()
+	wg.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+func (d *daemon) running() *config.Config {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.cfg
+}
+
+// changed applies a changed configuration file, or says why it does not.
+func (d *daemon) changed(cfg *config.Config, err error) {
+	old := d.running()
+	var settings agent.Settings
+	if err == nil {
+		settings, err = d.assemble(cfg)
+	}
+	if err != nil {
+		d.mu.Lock()
+		d.failed = err.Error()
+		d.mu.Unlock()
+		d.log.Error("the changed configuration is not applied; the running one stays", "error", err)
+		d.agent.Note(audit.ConfigRejected, err.Error())
+		return
+	}
+	d.agent.Apply(settings)
+	d.agent.Note(audit.ConfigApplied, cfg.Path())
+	d.log.Info("configuration applied", "config", cfg.Path())
+	if !reflect.DeepEqual(fixed(old), fixed(cfg)) {
+		d.log.Warn("state_dir, audit, channels, containerd and log take effect at the agent's next start")
+	}
+}
+
+// fixed are the settings that a running agent cannot change.
+func fixed(c *config.Config) any {
+	return []any{c.StateDir, c.Audit, c.Channels, c.Containerd, c.Log}
+}
+
+func (d *daemon) report(s *agent.Status, trail *audit.Log) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.Version = d.version
+	s.AuditTrail = trail.Path()
+	s.Channels = []agent.Channel{
+		{Name: channel.Control.String(), Endpoint: d.control.Addr().String()},
+		{Name: channel.Plugin.String(), Endpoint: d.plugin.Addr().String()},
+	}
+	stats := d.cache.Stats()
+	s.Cache = agent.Cache{Entries: stats.Entries, Hits: stats.Hits, Misses: stats.Misses}
+	s.Stores = ofStores(stats)
+	s.Config = agent.Configuration{File: d.cfg.Path(), Applied: d.applied, Error: d.failed}
+}

@@ -1,0 +1,21 @@
+package daemon
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/gmsa-agent/gmsa-agent/internal/agent"
+	"github.com/gmsa-agent/gmsa-agent/secrets"
+)
+
+func ofStores(stats secrets.Stats) []agent.Store {
+	list := []agent.Store{}
+	for _, scheme := range slices.Sorted(maps.Keys(stats.Stores)) {
+		st := stats.Stores[scheme]
+		list = append(list, agent.Store{
+			Scheme: scheme, Fetches: st.Fetches, Failures: st.Failures,
+			LastSuccess: st.LastSuccess, LastError: st.LastError, LastErrorAt: st.LastFailure,
+		})
+	}
+	return list
+}
