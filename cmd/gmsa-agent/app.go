@@ -16,7 +16,7 @@ func (s *session) app() *cli.App {
 	app.Description = "Exit codes: 0 done; 1 what was asked failed or is not valid; 2 wrong usage or configuration."
 	app.Writer, app.ErrWriter, app.Reader = s.stdout, s.stderr, s.stdin
 	app.HideHelpCommand = true
-	app.HideVersion = true // the version is a command: -v means verbose elsewhere
+	app.HideVersion = true                          // the version is a command: -v means verbose elsewhere
 	app.Flags = append(globalFlags(), cli.HelpFlag) // which the library leaves out beside a help command of ours
 	app.Commands = []*cli.Command{
 		s.credspecCommand(),

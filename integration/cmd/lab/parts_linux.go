@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/gmsa-agent/gmsa-agent/integration/adlab"
+	"github.com/gmsa-agent/gmsa-agent/integration/lab"
+	"github.com/gmsa-agent/gmsa-agent/integration/winelab"
+)
+
+// parts lists the labs. It is the one place that knows them all.
+func parts() []part {
+	return []part{
+		{"base", "a C compiler for the race detector", setupBase, readyBase},
+		{"ad", "two Active Directory domains (Samba)", adlab.Setup, adlab.Ready},
+		{"wine", "Windows programs (Wine)", winelab.Setup, winelab.Ready},
+	}
+}
+
+var basePackages = []string{"gcc", "libc6-dev"}
+
+func setupBase(ctx context.Context, report lab.Reporter) error {
+	return lab.Packages(ctx, report, "", basePackages...)
+}
+
+func readyBase() error {
+	if missing := lab.Missing(basePackages...); len(missing) > 0 {
+		return fmt.Errorf("packages %s are missing: make lab-base", strings.Join(missing, ", "))
+	}
+	return nil
+}
