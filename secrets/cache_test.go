@@ -204,6 +204,25 @@ func TestCacheKeepsForItsTTL(t *testing.T) {
 	})
 }
 
+func TestATTLOfZeroAsksEveryTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &kept{Store: newMemory()}
+		c := secrets.NewCache(k, secrets.WithTTL(0))
+		defer c.Close()
+		fetchPassword(t, c, contoso)
+		fetchPassword(t, c, contoso)
+		synctest.Wait()
+		if len(k.given) != 2 || c.Stats().Entries != 0 {
+			t.Errorf("%d fetches, %d entries", len(k.given), c.Stats().Entries)
+		}
+		for _, s := range k.given {
+			if !s.IsZero() {
+				t.Error("a credential was not wiped")
+			}
+		}
+	})
+}
+
 func TestWhatIsTooOldIsOverwrittenThoughNobodyAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &kept{Store: newMemory()}
