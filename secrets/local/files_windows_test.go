@@ -16,22 +16,6 @@ func skipUnlessAdministrator(tb testing.TB) {
 	}
 }
 
-// TestTheFolderIsMadeForSystemAndAdministrators reads back what the folder was
-// made with. Wine may show the entries in other words.
-func TestTheFolderIsMadeForSystemAndAdministrators(t *testing.T) {
-	s := openAt(t, filepath.Join(t.TempDir(), "state", "secrets"))
-	for _, dir := range []string{s.dir, filepath.Dir(s.dir)} {
-		sd, err := windows.GetNamedSecurityInfo(dir, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%s: %s", dir, sd)
-		if err := checkFolder(dir); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 // TestAnOpenFileCanBeReplacedAndRemoved is what os.Open does not allow.
 func TestAnOpenFileCanBeReplacedAndRemoved(t *testing.T) {
 	s := filled(t)

@@ -34,6 +34,7 @@ import (
 	"strings"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/private"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 )
 
@@ -73,10 +74,7 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("local secrets: %w", kind(err))
 	}
-	if err := makeFolder(dir); err != nil {
-		return nil, fmt.Errorf("local secrets: %w", kind(err))
-	}
-	if err := checkFolder(dir); err != nil {
+	if err := private.Folder(dir); err != nil {
 		return nil, fmt.Errorf("local secrets: %w", kind(err))
 	}
 	return &Store{dir: dir, seal: newKeeper(dir), step: func(string) {}}, nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/private"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 )
 
@@ -139,7 +140,7 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		got, err := tryLock(f)
+		got, err := private.TryLock(f)
 		if err != nil {
 			_ = f.Close()
 			return nil, kind(err)
