@@ -1,0 +1,89 @@
+# gmsa-agent's build and test entry points. `make help` lists them.
+#
+# Needed beforehand: Linux (Debian 12 for the labs), Go, git, make. The lab
+# targets install the rest with apt-get and build what cannot be installed into
+# the user's cache folder ($GMSA_AGENT_LAB_CACHE, or ~/.cache/gmsa-agent/lab);
+# they say what they do and skip what is there.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO      ?= go
+LAB      = $(GO) run ./integration/cmd/lab setup
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  = -s -w
+WINDOWS  = GOOS=windows GOARCH=amd64 CGO_ENABLED=0
+# The race detector needs a C compiler, and time: one package at a time per core.
+TESTFLAGS ?= -race -timeout 8m
+
+.PHONY: help
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the agent for Linux and everything for Windows into bin/
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/linux/gmsa-agent ./cmd/gmsa-agent
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/linux/containerd-shim-gmsa ./cmd/containerd-shim-gmsa
+	$(WINDOWS) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/windows/gmsa-agent.exe ./cmd/gmsa-agent
+	$(WINDOWS) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/windows/shim/containerd-shim-runhcs-v1.exe ./cmd/containerd-shim-gmsa
+	@if command -v x86_64-w64-mingw32-gcc >/dev/null; then $(MAKE) --no-print-directory plugin; \
+	else echo "not built: ccg-plugin.dll needs mingw-w64 (make lab-wine installs it, then make plugin)"; fi
+
+.PHONY: plugin
+plugin: ## build the CCG plugin DLL into bin/windows/ (needs mingw-w64)
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=1 CC=x86_64-w64-mingw32-gcc $(GO) build -trimpath -buildmode=c-shared -ldflags '$(LDFLAGS)' -o bin/windows/ccg-plugin.dll ./cmd/ccg-plugin
+	@rm -f bin/windows/ccg-plugin.h
+
+.PHONY: lint
+lint: ## gofmt, go vet for both systems, staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(WINDOWS) $(GO) vet ./...
+	@test -x $(STATICCHECK) || GOBIN=$(dir $(STATICCHECK)) $(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	$(STATICCHECK) ./...
+	$(WINDOWS) $(STATICCHECK) ./...
+
+STATICCHECK_VERSION = v0.8.2
+STATICCHECK = $(CURDIR)/bin/tools/$(STATICCHECK_VERSION)/staticcheck
+
+.PHONY: test
+test: lab-base lab-ad lab-wine lab-containerd ## unit tests, the Linux suites and the plugin's Wine suite
+	$(GO) test $(TESTFLAGS) -short ./...
+
+.PHONY: test-all
+test-all: test lab-chain ## make test, and containerd.exe with the real runhcs shim
+	$(GO) test -timeout 20m -v -run Chain ./integration/...
+
+.PHONY: demo
+demo: lab-ad lab-chain ## run the whole chain and show it hop by hop
+	$(GO) run ./integration/cmd/demo
+
+.PHONY: bench
+bench: ## the figures of the design's budgets, each beside its budget
+	$(GO) test -run '^$$' -bench . -benchtime 2000x ./internal/agent ./internal/grant ./cmd/containerd-shim-gmsa ./secrets
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME each (default 10s)
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg 2>/dev/null | grep '^Fuzz' || true); do \
+	    echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; done; done
+FUZZTIME ?= 10s
+
+.PHONY: lab-base lab-ad lab-wine lab-containerd lab-chain lab-status
+lab-base: ## a C compiler for the race detector
+	@$(LAB) base
+lab-ad: ## Samba and two Active Directory domains
+	@$(LAB) ad
+lab-wine: ## Wine, mingw-w64 and a Wine prefix
+	@$(LAB) wine
+lab-containerd: ## Debian's containerd and runc
+	@$(LAB) containerd
+lab-chain: ## containerd.exe and the runhcs shim, built for Wine
+	@$(LAB) chain
+lab-status: ## which labs are ready on this machine
+	@$(GO) run ./integration/cmd/lab status
+
+.PHONY: clean
+clean: ## remove what was built here (not the labs' cache)
+	rm -rf bin
