@@ -13,6 +13,9 @@ import (
 func (c *Client) dial(ctx context.Context, dc *Controller, port string) (net.Conn, error) {
 	d := net.Dialer{Timeout: c.cfg.Timeout}
 	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(dc.Addr.String(), port))
+	if err != nil && ctx.Err() != nil {
+		return nil, errorList{context.Cause(ctx), err}
+	}
 	if err != nil {
 		return nil, err
 	}
