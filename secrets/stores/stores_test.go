@@ -3,7 +3,6 @@ package stores_test
 import (
 	"errors"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"testing"
 
@@ -32,9 +31,6 @@ func TestEveryKnownSchemeHasAStoreOrAReason(t *testing.T) {
 }
 
 func TestTheCliWritesWhatTheAgentServes(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("needs an administrator; the local store's own tests cover it")
-	}
 	dir := filepath.Join(t.TempDir(), "secrets")
 	m, err := stores.New(stores.Config{LocalDir: dir})
 	if err != nil {
