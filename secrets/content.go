@@ -15,11 +15,13 @@ const (
 	// MaxContent is the largest secret of the stores that limit it: AWS
 	// Secrets Manager and Google Secret Manager, 64 KiB; Azure Key Vault, 25 KiB.
 	MaxContent = 64 << 10
-	// MaxPassword is Windows' 256 characters (PWLEN in lmcons.h), each of up to
-	// four bytes.
-	MaxPassword = 1024
+	// MaxPassword is Windows' 256 UTF-16 units (PWLEN in lmcons.h), each of up
+	// to three bytes; a surrogate pair's two units are four.
+	MaxPassword = 3 * maxPasswordUnits
 	maxUser     = 1024 // UNLEN is 256 characters
-	maxDomain   = 255  // of a DNS name
+	maxDomain   = 253  // of a DNS name
+
+	maxPasswordUnits = 256
 )
 
 // utf8BOM stands at the beginning of what Windows' editors and PowerShell
@@ -168,6 +170,8 @@ func (c *Credential) Validate() error {
 		return malformed("credential: the password is longer than %d bytes", MaxPassword)
 	case !utf8.Valid(p):
 		return malformed("credential: the password is not UTF-8")
+	case utf16Units(p) > maxPasswordUnits:
+		return malformed("credential: the password is longer than the %d UTF-16 units that Windows accepts", maxPasswordUnits)
 	case bytes.IndexByte(p, 0) >= 0:
 		return malformed("credential: the password contains a NUL, where Windows would end it")
 	}
@@ -182,6 +186,15 @@ func ValidateAccount(domain, user string) error {
 	// The characters that a sAMAccountName can't have, but for "@", which a
 	// user principal name has.
 	return checkName("user", user, maxUser, `"/\[]:;|=,+*?<>`)
+}
+
+func utf16Units(p []byte) (n int) {
+	for len(p) > 0 {
+		r, size := utf8.DecodeRune(p)
+		p = p[size:]
+		n += utf16.RuneLen(r)
+	}
+	return n
 }
 
 func checkName(what, s string, max int, forbidden string) error {
@@ -216,12 +229,10 @@ func Warnings(c *Credential) []string {
 	first, _ := utf8.DecodeRune(p)
 	last, _ := utf8.DecodeLastRune(p)
 	lineEnd := last == '\n' || last == '\r'
-	units := 0
 	control := false
 	for q := p; len(q) > 0; {
 		r, n := utf8.DecodeRune(q)
 		q = q[n:]
-		units += utf16.RuneLen(r)
 		control = control || unicode.IsControl(r) && !(lineEnd && len(bytes.TrimLeft(q, "\r\n")) == 0)
 	}
 	add(lineEnd, "the password ends in a line end")
@@ -232,7 +243,6 @@ func Warnings(c *Credential) []string {
 	add(bytes.ContainsRune(p, utf8.RuneError), "the password contains U+FFFD, which stands for what a wrong encoding lost")
 	add(len(p) > 1 && first == last && (first == '"' || first == '\''), "the password is in quotation marks, which are part of it")
 	add(bytes.Equal(bytes.TrimSpace(p), []byte("System.Security.SecureString")), "the password is the name of a PowerShell type, not its value")
-	add(units > 256, "the password is longer than the 256 UTF-16 units that Windows accepts")
 	add(strings.TrimSpace(c.User) != c.User, "the user begins or ends with a blank")
 	add(strings.Contains(c.User, "@"), "the user is a user principal name although the domain is given too")
 	return w

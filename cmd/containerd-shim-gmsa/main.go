@@ -30,14 +30,12 @@ import (
 )
 
 func main() {
-	if err := run(context.Background(), os.Args); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, run(context.Background(), os.Args))
+	os.Exit(1)
 }
 
-// run does what containerd asked for with args. If all goes well it does not
-// return: the process is the real shim, or ends with its exit code.
+// run does what containerd asked for with args. It returns only what went
+// wrong: else the process is the real shim, or ends with its exit code.
 func run(ctx context.Context, args []string) error {
 	call := parseCall(args[1:])
 	self, err := os.Executable()

@@ -144,7 +144,12 @@ func (a *Agent) answerRedeem(ctx context.Context, c caller) error {
 		return wire.WriteRefusal(c, wire.CodeOf(err), err.Error())
 	}
 	defer cred.Wipe()
-	return wire.WriteRelease(c, wire.Release{Domain: cred.Domain, User: cred.User, Password: cred.Password.Bytes()})
+	err = wire.WriteRelease(c, wire.Release{Domain: cred.Domain, User: cred.User, Password: cred.Password.Bytes()})
+	if malformed, ok := errors.AsType[*wire.Error](err); ok {
+		// A credential that the protocol cannot carry; nothing was sent.
+		return errors.Join(err, wire.WriteRefusal(c, wire.CodeMalformed, malformed.Error()))
+	}
+	return err
 }
 
 func (a *Agent) command(ctx context.Context, req control.Request, asked func(hook.Key)) (any, error) {
