@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -83,14 +84,25 @@ func TestSourceNamesTheFoldersItSearched(t *testing.T) {
 }
 
 // The parser of references refuses climbing paths too; this is the second lock.
-func TestSourceNeverLeavesItsFolders(t *testing.T) {
+func TestSourceNeverLeavesItsFoldersByAPath(t *testing.T) {
 	outside := t.TempDir()
 	folder := filepath.Join(outside, "specs")
 	write(t, filepath.Join(outside, "secret.json"), "canary")
 	write(t, filepath.Join(folder, "in.json"), "in")
-	s := source(t, folder)
-	names := []string{"../secret.json", "a/../../secret.json", filepath.Join(outside, "secret.json")}
+	for _, name := range []string{"../secret.json", "a/../../secret.json", filepath.Join(outside, "secret.json")} {
+		if doc, err := source(t, folder).Resolve(t.Context(), ref(name)); err == nil || errors.Is(err, fault.ErrUnavailable) {
+			t.Errorf("%s: %q, %v", name, doc.Data, err)
+		}
+	}
+}
+
+func TestSourceNeverLeavesItsFoldersByALink(t *testing.T) {
+	outside := t.TempDir()
+	folder := filepath.Join(outside, "specs")
+	write(t, filepath.Join(outside, "secret.json"), "canary")
+	write(t, filepath.Join(folder, "in.json"), "in")
 	for link, target := range map[string]string{
+		"within.json":   "in.json",
 		"absolute.json": filepath.Join(outside, "secret.json"),
 		"climbing.json": filepath.Join("..", "secret.json"),
 		"folder":        outside,
@@ -98,27 +110,19 @@ func TestSourceNeverLeavesItsFolders(t *testing.T) {
 		if err := os.Symlink(target, filepath.Join(folder, link)); err != nil {
 			t.Skipf("no symbolic links here: %v", err)
 		}
-		names = append(names, link)
 	}
-	names = append(names, "folder/secret.json")
-	for _, name := range names {
-		doc, err := s.Resolve(t.Context(), ref(name))
-		if err == nil || len(doc.Data) > 0 {
-			t.Errorf("%s: reads %q", name, doc.Data)
-			continue
+	s := source(t, folder)
+	if doc, err := s.Resolve(t.Context(), ref("within.json")); err != nil || string(doc.Data) != "in" {
+		if runtime.GOOS == "windows" && errors.Is(err, fault.ErrNotFound) {
+			t.Skip("no symbolic links that system calls relative to a folder can see (Wine's are such)")
 		}
-		if errors.Is(err, fault.ErrUnavailable) {
-			t.Errorf("%s: error %v says that a later try may succeed", name, err)
-		}
-		if name == "climbing.json" && (!errors.Is(err, fault.ErrDenied) || !strings.Contains(err.Error(), folder)) {
-			t.Errorf("%s: error %v, want fault.ErrDenied naming %s", name, err, folder)
-		}
-	}
-	if err := os.Symlink("in.json", filepath.Join(folder, "link.json")); err != nil {
-		t.Fatal(err)
-	}
-	if doc, err := s.Resolve(t.Context(), ref("link.json")); err != nil || string(doc.Data) != "in" {
 		t.Errorf("a link within the folder: %q, %v", doc.Data, err)
+	}
+	for _, name := range []string{"absolute.json", "climbing.json", "folder/secret.json"} {
+		doc, err := s.Resolve(t.Context(), ref(name))
+		if !errors.Is(err, fault.ErrDenied) || !strings.Contains(err.Error(), folder) {
+			t.Errorf("%s: %q, %v; want fault.ErrDenied naming %s", name, doc.Data, err, folder)
+		}
 	}
 }
 
