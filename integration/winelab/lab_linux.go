@@ -35,8 +35,8 @@ type Lab struct {
 }
 
 // Start makes a prefix from the template and starts its server. The caller
-// calls Stop; when the calling process dies before that, the lab's processes
-// die too and its folder is removed by the next Start.
+// calls Stop; when the calling process dies before that, the lab's server dies
+// with it, and the next Start removes what is left.
 func Start(ctx context.Context, o Options) (*Lab, error) {
 	if err := Ready(); err != nil {
 		return nil, err
@@ -123,25 +123,30 @@ func (l *Lab) Stop() error {
 // saves the registry, and whatever did not notice by force.
 func (l *Lab) halt() error {
 	l.halted.Do(func() {
-		l.err = l.server.Stop(10 * time.Second)
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		grace := time.Now().Add(2 * time.Second)
-		err := lab.WaitFor(ctx, "the end of the lab's programs", func(context.Context) error {
-			pids := processesOf(l.prefix)
-			if len(pids) == 0 {
-				return nil
-			}
-			if time.Now().After(grace) {
-				for _, pid := range pids {
-					_ = syscall.Kill(pid, syscall.SIGKILL) // gone already is as good
-				}
-			}
-			return fmt.Errorf("processes %v", pids)
-		})
-		l.err = errors.Join(l.err, err)
+		l.err = errors.Join(l.server.Stop(10*time.Second), endProcessesOf(l.prefix, 2*time.Second))
 	})
 	return l.err
+}
+
+// endProcessesOf waits for the end of the prefix's processes and kills those
+// that are left after grace. Most end with their server, which also ends with
+// this process; Wine's device drivers do not notice when it was killed.
+func endProcessesOf(prefix string, grace time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), grace+10*time.Second)
+	defer cancel()
+	patience := time.Now().Add(grace)
+	return lab.WaitFor(ctx, "the end of the lab's programs", func(context.Context) error {
+		pids := processesOf(prefix)
+		if len(pids) == 0 {
+			return nil
+		}
+		if time.Now().After(patience) {
+			for _, pid := range pids {
+				_ = syscall.Kill(pid, syscall.SIGKILL) // gone already is as good
+			}
+		}
+		return fmt.Errorf("processes %v", pids)
+	})
 }
 
 // processesOf returns the processes that have prefix as their WINEPREFIX.
@@ -188,8 +193,8 @@ func sweep(labs string) error {
 			continue
 		}
 		dir := filepath.Join(labs, e.Name())
-		if len(processesOf(filepath.Join(dir, "prefix"))) > 0 {
-			continue // dying
+		if err := endProcessesOf(filepath.Join(dir, "prefix"), 0); err != nil {
+			return err
 		}
 		if err := os.RemoveAll(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

@@ -17,8 +17,10 @@ import (
 //go:embed plug/main_windows.go
 var plugSource []byte
 
-// plugProgram builds the plug once per source.
-func plugProgram(ctx context.Context) (string, error) {
+// PlugProgram returns the path of the program that Plug runs, for whoever must
+// run it from within the lab. It takes the pipe's name and prints "held" and a
+// newline when it is the pipe's first client. It is built once.
+func PlugProgram(ctx context.Context) (string, error) {
 	sum := sha256.Sum256(plugSource)
 	path := lab.Cache("wine", "plug-"+hex.EncodeToString(sum[:6])+".exe")
 	err := lab.Once(ctx, path, func(ctx context.Context, tmp string) error {
@@ -37,7 +39,7 @@ type Plug struct{ process *lab.Process }
 // then hangs. Plug waits for the pipe to exist. When the listener is started
 // anew, so must be the plug.
 func (l *Lab) Plug(ctx context.Context, pipe string) (*Plug, error) {
-	exe, err := plugProgram(ctx)
+	exe, err := PlugProgram(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -21,10 +21,16 @@ func (l *Lab) setValue(ctx context.Context, v value) error {
 	return l.run(l.Command(ctx, "reg.exe", args...))
 }
 
-// InstallDLL copies a DLL of this machine into the lab's system folder.
-func (l *Lab) InstallDLL(path string) error {
-	return copyFile(path, l.Path(`C:\windows\system32\`+filepath.Base(path)))
+// InstallDLL puts a DLL of this machine into the lab's system folder.
+func (l *Lab) InstallDLL(path string) error { return l.Install(path, `C:\windows\system32`) }
+
+// Install puts a copy of a file of this machine into a folder of the lab.
+func (l *Lab) Install(path, folder string) error {
+	return l.InstallAs(path, folder+`\`+filepath.Base(path))
 }
+
+// InstallAs is Install under another name: file is its whole Windows path.
+func (l *Lab) InstallAs(path, file string) error { return copyFile(path, l.Path(file)) }
 
 // RegisterDLL lets a COM DLL register itself, as `regsvr32 /s` does on Windows.
 func (l *Lab) RegisterDLL(ctx context.Context, path string) error {

@@ -39,7 +39,7 @@ func Setup(ctx context.Context, report lab.Reporter) error {
 	if err != nil {
 		return fmt.Errorf("set up the Wine lab: %w", err)
 	}
-	_, err = plugProgram(ctx)
+	_, err = PlugProgram(ctx)
 	return err
 }
 

@@ -25,28 +25,27 @@ func main() {
 		fmt.Fprintln(os.Stderr, `usage: plug \\.\pipe\NAME`)
 		os.Exit(2)
 	}
-	if err := hold(os.Args[1]); err != nil {
-		fmt.Fprintf(os.Stderr, "error: %v\n", err)
+	pipe, err := open(os.Args[1])
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "error: open %s: %v\n", os.Args[1], err)
 		os.Exit(1)
 	}
 	fmt.Println("held")
-	select {}
+	// Nobody writes to this instance: the read ends with the listener.
+	var n uint32
+	_ = syscall.ReadFile(pipe, make([]byte, 1), &n, nil)
 }
 
-// hold opens the pipe as soon as it exists. The handle is deliberately never
-// closed: it is what this program is for.
-func hold(pipe string) error {
+// open opens the pipe as soon as it exists.
+func open(pipe string) (syscall.Handle, error) {
 	name, err := syscall.UTF16PtrFromString(pipe)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for {
-		_, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil, syscall.OPEN_EXISTING, 0, 0)
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, errFileNotFound) && !errors.Is(err, errPipeBusy) {
-			return fmt.Errorf("open %s: %w", pipe, err)
+		h, err := syscall.CreateFile(name, syscall.GENERIC_READ|syscall.GENERIC_WRITE, 0, nil, syscall.OPEN_EXISTING, 0, 0)
+		if err == nil || !errors.Is(err, errFileNotFound) && !errors.Is(err, errPipeBusy) {
+			return h, err
 		}
 		time.Sleep(2 * time.Millisecond) // there is nothing to wait on for a pipe that does not exist
 	}

@@ -1,0 +1,19 @@
+// Package chainlab runs a Windows host's container stack under Wine: the real
+// containerd.exe and ctr.exe, Microsoft's real runhcs shim, and a double of the
+// one thing below them that only Windows has, HCS, with its CCG.
+//
+// In front of that stack it puts, where asked to, the project's own Windows
+// programs, unmodified: the agent, the shim wrapper and the CCG plugin.
+//
+// A started container is proof of what was sent to HCS and of what CCG got from
+// the plugin. It is no proof of what HCS or CCG would have done with it: their
+// answers are invented (see hcsdouble and ccgdouble), and nothing runs in the
+// container.
+package chainlab
+
+// Versions of the real programs. hcsshim v0.15.0's shim cannot be built from
+// the module proxy alone; v0.14.1 can.
+const (
+	containerdVersion = "v2.4.2"
+	hcsshimVersion    = "v0.14.1"
+)

@@ -1,0 +1,91 @@
+// Package hcsdouble is a double of the Host Compute Service (HCS): a
+// vmcompute.dll for the Wine lab, and what reads its record.
+//
+// The DLL's sources and what of it is recorded and what is invented stand in
+// vmcompute/README.md. The package knows the service calls that it was sent;
+// it judges none of them.
+package hcsdouble
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gmsa-agent/gmsa-agent/integration/lab"
+	"github.com/gmsa-agent/gmsa-agent/integration/winelab"
+)
+
+// The environment of the DLL; see vmcompute/README.md.
+const (
+	EnvState      = "HCSDOUBLE_STATE"
+	EnvCCG        = "HCSDOUBLE_CCG"
+	EnvCCGTimeout = "HCSDOUBLE_CCG_TIMEOUT_MS"
+	EnvProcess    = "HCSDOUBLE_PROCESS_MS"
+)
+
+// CallCCG is the Call of a record that the CCG double made.
+const CallCCG = "ccg"
+
+// Build compiles vmcompute.dll to out.
+func Build(ctx context.Context, out string) error {
+	root, err := lab.ModuleRoot()
+	if err != nil {
+		return err
+	}
+	sources, err := filepath.Glob(filepath.Join(root, "integration", "hcsdouble", "vmcompute", "*.c"))
+	if err != nil {
+		return err
+	}
+	if len(sources) == 0 {
+		return errors.New("hcsdouble: no sources of vmcompute.dll below " + root)
+	}
+	args := append(append([]string{"-shared"}, winelab.Strict...), sources...)
+	return winelab.BuildC(ctx, out, append(args, "-lole32", "-ladvapi32")...)
+}
+
+// Record is one call that the double got, in the order in which calls ended.
+type Record struct {
+	Time     time.Time `json:"time"` // when the call began
+	PID      int       `json:"pid"`  // Windows' id of the calling process
+	Call     string    `json:"call"` // "HcsCreateComputeSystem", or CallCCG
+	ID       string    `json:"id"`   // of the container, or the path of the layer; empty for others
+	Document string    `json:"document"`
+	HResult  string    `json:"hresult"` // "0x00000000"
+	Millis   int64     `json:"ms"`
+	// CCG is what the CCG double printed, for CallCCG.
+	CCG json.RawMessage `json:"ccg"`
+}
+
+// maxLine bounds a line of the record: a document holds a credential spec, at
+// most 64 KiB, escaped twice.
+const maxLine = 1 << 20
+
+// Read reads the record in the double's state folder. Before the first call
+// there is none, which is no error.
+func Read(state string) ([]Record, error) {
+	data, err := os.ReadFile(filepath.Join(state, "record.jsonl"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var records []Record
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		var r Record
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			return nil, fmt.Errorf("HCS double's record, line %d: %w", len(records)+1, err)
+		}
+		records = append(records, r)
+	}
+	return records, lines.Err()
+}
