@@ -194,3 +194,15 @@ func FuzzParseNeverPanicsAndBoundsItsInput(f *testing.F) {
 		}
 	})
 }
+
+func TestEveryEventIsDocumented(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "audit.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range Events {
+		if !strings.Contains(string(page), "| `"+string(e)+"` |") {
+			t.Errorf("docs/audit.md has no row for %s", e)
+		}
+	}
+}
