@@ -126,14 +126,7 @@ func (l *Lab) start(ctx context.Context, r recipe, ip netip.Addr, ahead time.Dur
 	l.domains = append(l.domains, d)
 	l.mu.Unlock()
 
-	var admin *Admin
-	err = lab.WaitFor(ctx, r.realm(), func(ctx context.Context) (err error) {
-		if err := p.answers(ctx); err != nil {
-			return err
-		}
-		admin, err = d.Admin(ctx)
-		return err
-	})
+	admin, err := d.ready(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -145,4 +138,33 @@ func (l *Lab) start(ctx context.Context, r recipe, ip netip.Addr, ahead time.Dur
 		return nil, err
 	}
 	return d, nil
+}
+
+// startTimeout bounds the wait for a domain controller, which takes a second
+// or two; ten on a machine that is busy.
+const startTimeout = 2 * time.Minute
+
+// ready waits until the domain controller answers on every port and lets
+// Administrator in. It gives up as soon as the process has ended.
+func (d *Domain) ready(ctx context.Context) (*Admin, error) {
+	wait, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	late := time.AfterFunc(startTimeout, func() { cancel(fmt.Errorf("not ready after %v", startTimeout)) })
+	defer late.Stop()
+	go func() {
+		select {
+		case <-d.process.Done():
+			cancel(d.process.Exited())
+		case <-wait.Done():
+		}
+	}()
+	var admin *Admin
+	err := lab.WaitFor(wait, d.Realm, func(wait context.Context) (err error) {
+		if err := d.process.answers(wait); err != nil {
+			return err
+		}
+		admin, err = d.Admin(ctx)
+		return err
+	})
+	return admin, err
 }
