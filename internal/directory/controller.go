@@ -132,7 +132,13 @@ func newResolver(servers []string) *net.Resolver {
 				server = net.JoinHostPort(strings.Trim(server, "[]"), "53")
 			}
 			var d net.Dialer
-			return d.DialContext(ctx, network, server)
+			conn, err := d.DialContext(ctx, network, server)
+			if err != nil && strings.HasPrefix(network, "udp") {
+				// No UDP sockets (Wine 8 has none for Go programs): every DNS
+				// server of AD answers over TCP, too.
+				return d.DialContext(ctx, "tcp", server)
+			}
+			return conn, err
 		},
 	}
 }

@@ -89,23 +89,27 @@ func (k *fakeKDC) answer(conn net.Conn) ([]byte, error) {
 		return nil, err
 	}
 	if len(req.PAData) == 0 {
-		info := k.info
-		if info == nil {
-			info = []types.ETypeInfo2Entry{{EType: 18, Salt: "salty"}}
-		}
-		value, err := asn1.Marshal(info)
-		if err != nil {
-			return nil, err
-		}
-		data, err := asn1.Marshal([]types.PAData{{PADataType: 19, PADataValue: value}})
-		if err != nil {
-			return nil, err
-		}
-		e := messages.NewKRBError(req.ReqBody.SName, req.ReqBody.Realm, errPreauthRequired, "")
-		e.EData = data
-		return e.Marshal()
+		return k.preauthRequired(req.ReqBody)
 	}
 	return k.asRep(req.ReqBody)
+}
+
+func (k *fakeKDC) preauthRequired(body messages.KDCReqBody) ([]byte, error) {
+	info := k.info
+	if info == nil {
+		info = []types.ETypeInfo2Entry{{EType: 18, Salt: "salty"}}
+	}
+	value, err := asn1.Marshal(info)
+	if err != nil {
+		return nil, err
+	}
+	data, err := asn1.Marshal([]types.PAData{{PADataType: 19, PADataValue: value}})
+	if err != nil {
+		return nil, err
+	}
+	e := messages.NewKRBError(body.SName, body.Realm, errPreauthRequired, "")
+	e.EData = data
+	return e.Marshal()
 }
 
 func (k *fakeKDC) asRep(body messages.KDCReqBody) ([]byte, error) {

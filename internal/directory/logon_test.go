@@ -153,6 +153,11 @@ func FuzzASReply(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(good)
+	refused, err := (&fakeKDC{}).preauthRequired(body)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(refused)
 	f.Fuzz(func(t *testing.T, reply []byte) {
 		if e := parseKRBError(reply, time.Now()); e != nil {
 			_ = e.failure().Error()
