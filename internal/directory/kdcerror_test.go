@@ -3,6 +3,7 @@ package directory
 import (
 	"encoding/hex"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -84,5 +85,17 @@ func TestEveryKindHasWordsAndAFault(t *testing.T) {
 	}
 	if s := Kind(-1).String(); s != "kind -1" {
 		t.Errorf("an unknown kind is %q", s)
+	}
+}
+
+func TestEveryKindIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/directory.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k := Refused; k <= NoSuchService; k++ {
+		if !strings.Contains(string(page), "| "+k.String()+" |") {
+			t.Errorf("docs/directory.md has no row %q", k)
+		}
 	}
 }
