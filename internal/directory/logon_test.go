@@ -2,7 +2,9 @@ package directory
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -37,9 +39,7 @@ func TestLogonTakesTheKDCsSalt(t *testing.T) {
 
 func TestLogonDoesNotBelieveAMisbehavingKDC(t *testing.T) {
 	send := func(b ...byte) *fakeKDC {
-		return &fakeKDC{raw: func(conn net.Conn) {
-			_, _ = conn.Write(b) // the client may be gone
-		}}
+		return &fakeKDC{raw: func(conn net.Conn) { answerWith(conn, b) }}
 	}
 	for name, tt := range map[string]struct {
 		kdc  *fakeKDC
@@ -78,6 +78,19 @@ func TestLogonDoesNotBelieveAMisbehavingKDC(t *testing.T) {
 	}
 }
 
+// answerWith sends b after a request was read; closing a connection with unread
+// bytes would reset it.
+func answerWith(conn net.Conn, b []byte) {
+	var length [4]byte
+	if _, err := io.ReadFull(conn, length[:]); err != nil {
+		return
+	}
+	if _, err := io.CopyN(io.Discard, conn, int64(binary.BigEndian.Uint32(length[:]))); err != nil {
+		return
+	}
+	_, _ = conn.Write(b) // the client may be gone
+}
+
 func sendKRBError(code int32, data []byte) func(net.Conn) {
 	return func(conn net.Conn) {
 		e := messages.NewKRBError(types.PrincipalName{NameType: 2, NameString: []string{"krbtgt", "CONTOSO.COM"}}, "CONTOSO.COM", code, "")
@@ -86,7 +99,7 @@ func sendKRBError(code int32, data []byte) func(net.Conn) {
 		if err != nil {
 			return
 		}
-		_, _ = conn.Write(append([]byte{0, 0, byte(len(b) >> 8), byte(len(b))}, b...)) // the client may be gone
+		answerWith(conn, append([]byte{0, 0, byte(len(b) >> 8), byte(len(b))}, b...))
 	}
 }
 
