@@ -130,7 +130,7 @@ func (d *daemon) assemble(cfg *config.Config) (agent.Settings, error) {
 	if err != nil {
 		return agent.Settings{}, err
 	}
-	joined, err := domainJoined(cfg.DomainJoined)
+	joined, err := DomainJoined(cfg.DomainJoined)
 	if err != nil {
 		return agent.Settings{}, err
 	}
@@ -153,7 +153,9 @@ func (d *daemon) assemble(cfg *config.Config) (agent.Settings, error) {
 // cacheFarewell is longer than any redemption or admission takes.
 const cacheFarewell = time.Minute
 
-func domainJoined(c config.Joined) (bool, error) {
+// DomainJoined says whether the host is a domain member: as configured, or as
+// the operating system answers.
+func DomainJoined(c config.Joined) (bool, error) {
 	switch c {
 	case config.JoinedYes:
 		return true, nil
