@@ -30,6 +30,9 @@ func (d *decoder) check(c *Config) {
 	if c.Audit.Keep < 1 || c.Audit.Keep > maxAuditKeep {
 		d.wrong("audit.keep", "must be 1 to %d", maxAuditKeep)
 	}
+	if users := c.Channels.Plugin.Users; users != nil && len(users) == 0 {
+		d.wrong("channels.plugin.users", "is empty: remove it for the platform's own, or name some")
+	}
 	d.allGiven("channels.plugin.users", c.Channels.Plugin.Users)
 	d.allGiven("channels.plugin.images", c.Channels.Plugin.Images)
 	d.containerd(c.Containerd)

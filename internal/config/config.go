@@ -54,9 +54,9 @@ type Control struct {
 
 // Plugin is the channel of CCG's plugin host.
 type Plugin struct {
-	Endpoint string   `yaml:"endpoint"` // pipe name or socket path; empty: the platform's
-	Users    []string `yaml:"users"`    // who may call: SIDs, or "uid:0"; empty: the platform's
-	Images   []string `yaml:"images"`   // executables that may call, by path; empty: the platform's
+	Endpoint string   `yaml:"endpoint"`         // pipe name or socket path; empty: the platform's
+	Users    []string `yaml:"users,omitempty"`  // who may call: SIDs, or "uid:0"; nil: the platform's
+	Images   []string `yaml:"images,omitempty"` // programs that may call, by path; nil: the platform's
 }
 
 // Containerd is one containerd that the agent watches.

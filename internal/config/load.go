@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
@@ -57,6 +58,9 @@ func (p platform) parse(name string, data []byte) (*Config, error) {
 		return nil, &Error{name, d.problems}
 	}
 	c.path, c.digest = name, sha256.Sum256(data)
+	if abs, err := filepath.Abs(name); err == nil {
+		c.path = abs // for whoever reads it without knowing our folder
+	}
 	return c, nil
 }
 
