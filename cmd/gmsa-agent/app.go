@@ -19,8 +19,12 @@ func (s *session) app() *cli.App {
 	app.HideVersion = true                          // the version is a command: -v means verbose elsewhere
 	app.Flags = append(globalFlags(), cli.HelpFlag) // which the library leaves out beside a help command of ours
 	app.Commands = []*cli.Command{
+		s.runCommand(),
+		s.statusCommand(),
+		s.verifyCommand(),
 		s.credspecCommand(),
 		s.secretCommand(),
+		s.containersCommand(),
 		s.auditCommand(),
 		s.configCommand(),
 		s.versionCommand(),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"go.yaml.in/yaml/v4"
 
+	"github.com/gmsa-agent/gmsa-agent/internal/channel"
 	"github.com/gmsa-agent/gmsa-agent/internal/config"
 )
 
@@ -72,6 +74,7 @@ func (s *session) configShowCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			showChannels(&cfg.Channels)
 			text, err := yaml.Dump(cfg)
 			if err != nil {
 				return err
@@ -87,5 +90,18 @@ func (s *session) configShowCommand() *cli.Command {
 			}
 			return writeJSON(s.stdout, tree)
 		},
+	}
+}
+
+// showChannels fills in what the channels do where the configuration is silent.
+func showChannels(c *config.Channels) {
+	c.Control.Endpoint = cmp.Or(c.Control.Endpoint, channel.DefaultEndpoint(channel.Control))
+	c.Plugin.Endpoint = cmp.Or(c.Plugin.Endpoint, channel.DefaultEndpoint(channel.Plugin))
+	allow := channel.DefaultAllow(channel.Plugin)
+	if c.Plugin.Users == nil {
+		c.Plugin.Users = allow.Users
+	}
+	if c.Plugin.Images == nil {
+		c.Plugin.Images = allow.Images
 	}
 }

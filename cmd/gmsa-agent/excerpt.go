@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -9,34 +11,80 @@ import (
 // some plugins is as good as a password.
 type excerpt struct{ lines []string }
 
-var pluginInput = regexp.MustCompile(`(?is)("PluginInput"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^",}\]\s][^,}\]\r\n]*)`)
-
 func excerptOf(document []byte) excerpt {
 	text := strings.TrimPrefix(strings.ToValidUTF8(string(document), "\uFFFD"), "\uFEFF")
-	text = pluginInput.ReplaceAllStringFunc(text, func(member string) string {
-		parts := pluginInput.FindStringSubmatch(member)
-		return parts[1] + masked(parts[2])
-	})
-	return excerpt{strings.Split(text, "\n")}
+	return excerpt{strings.Split(withoutInput(text), "\n")}
 }
 
-// masked keeps every place where it was.
-func masked(value string) string {
-	inner, isString := strings.CutPrefix(value, `"`)
-	inner, closed := strings.CutSuffix(inner, `"`)
-	inner = strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\r' {
+// jsonString is a string, or the rest of a text that has no closing quote.
+var jsonString = regexp.MustCompile(`(?s)"(?:[^"\\]|\\.)*(?:"|$)`)
+
+// harmless are the members whose name ends what belongs to a PluginInput.
+var harmless = []string{
+	"CmsPlugins", "DomainJoinConfig", "Sid", "MachineAccountName", "Guid", "DnsTreeName", "DnsName", "NetBiosName",
+	"ActiveDirectoryConfig", "GroupManagedServiceAccounts", "Name", "Scope", "HostAccountConfig", "PortableCcgVersion", "PluginGUID",
+}
+
+// withoutInput masks everything from a PluginInput to the next known member,
+// and keeps every place where it was. The text need not be JSON: it is shown
+// because something is wrong with it.
+func withoutInput(text string) string {
+	var b strings.Builder
+	inside := false
+	bare := func(part string) {
+		at := strings.Index(strings.ToLower(part), "plugininput")
+		if inside || at < 0 {
+			b.WriteString(maskedIf(inside, part))
+			return
+		}
+		inside = true
+		at += len("plugininput")
+		b.WriteString(part[:at] + maskedIf(true, part[at:]))
+	}
+	done := 0
+	for _, span := range jsonString.FindAllStringIndex(text, -1) {
+		bare(text[done:span[0]])
+		token := text[span[0]:span[1]]
+		done = span[1]
+		name, isKey := memberName(token), strings.HasPrefix(strings.TrimSpace(text[done:]), ":")
+		switch {
+		case strings.EqualFold(name, "PluginInput"):
+			inside = true
+			b.WriteString(token)
+		case isKey && slices.ContainsFunc(harmless, func(known string) bool { return strings.EqualFold(name, known) }):
+			inside = false
+			b.WriteString(token)
+		default:
+			b.WriteString(maskedIf(inside, token))
+		}
+	}
+	bare(text[done:])
+	return b.String()
+}
+
+func memberName(token string) string {
+	var name string
+	if json.Unmarshal([]byte(token), &name) != nil {
+		return strings.Trim(token, `"`)
+	}
+	return name
+}
+
+// maskedIf leaves line ends, and of what is no string the structure of JSON.
+func maskedIf(inside bool, text string) string {
+	if !inside {
+		return text
+	}
+	kept := " \t\r\n{}[]:,"
+	if strings.HasPrefix(text, `"`) {
+		kept = "\r\n\""
+	}
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(kept, r) {
 			return r
 		}
 		return '*'
-	}, inner)
-	if isString {
-		inner = `"` + inner
-	}
-	if closed {
-		inner += `"`
-	}
-	return inner
+	}, text)
 }
 
 // excerptReach is how much of a long line stands on either side of the place:

@@ -6,7 +6,9 @@ import (
 	"io/fs"
 
 	"github.com/gmsa-agent/gmsa-agent/credspec"
+	"github.com/gmsa-agent/gmsa-agent/internal/channel"
 	"github.com/gmsa-agent/gmsa-agent/internal/config"
+	"github.com/gmsa-agent/gmsa-agent/internal/directory"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 	"github.com/gmsa-agent/gmsa-agent/secrets/local"
@@ -34,6 +36,38 @@ var hints = []struct {
 		return "the agent has not run here, or its audit.file is another: " + s.again("config show")
 	}},
 
+	{as[*channel.UntrustedServerError], func(*session, error) string {
+		return "somebody else serves the agent's endpoint; stop that program, then: " + program + " run"
+	}},
+	{both(as[*agentError], is(fault.ErrUnavailable)), func(s *session, _ error) string {
+		return "is the agent running? To run it here: " + s.again("run")
+	}},
+	{both(as[*agentError], is(fault.ErrNotFound)), func(s *session, _ error) string {
+		return "see which there are: " + s.again("containers")
+	}},
+	{both(as[*runError], is(fault.ErrUnavailable)), func(s *session, _ error) string {
+		return "see whether an agent runs already: " + s.again("status")
+	}},
+	{as[*notOurs], func(s *session, err error) string {
+		e, _ := errors.AsType[*verifyError](err)
+		return "name a plugin user to go on with: " + s.again("verify --secret REF "+quoted(e.name))
+	}},
+	{both(atStep(stepValidate), is(fault.ErrMalformed)), func(s *session, err error) string {
+		e, _ := errors.AsType[*verifyError](err)
+		return "see the places in the document: " + s.again("credspec validate "+quoted(e.name))
+	}},
+	{both(atStep(stepPolicy), is(fault.ErrDenied)), func(s *session, _ error) string {
+		return "see policy.allow: " + s.again("config show")
+	}},
+	{both(atStep(stepSecret), is(fault.ErrNotFound)), func(s *session, err error) string {
+		e, _ := errors.AsType[*verifyError](err)
+		return fmt.Sprintf("store one: %s --domain %s --user USER NAME", s.again("secret put"), quoted(e.domain))
+	}},
+	{both(atStep(stepSecret), is(fault.ErrMalformed)), func(s *session, _ error) string {
+		return "see which secrets there are: " + s.again("secret list")
+	}},
+	{as[*directory.Error], ofDirectory},
+
 	{both(aboutLocalSecret, is(fault.ErrNotFound)), func(s *session, _ error) string {
 		return "see which there are: " + s.again("secret list")
 	}},
@@ -52,7 +86,7 @@ var hints = []struct {
 		return "save the document as a file, and check that: " + s.again("credspec validate FILE")
 	}},
 
-	{either(is(fs.ErrPermission), both(aboutLocalSecret, is(fault.ErrDenied))), func(s *session, _ error) string {
+	{either(is(fs.ErrPermission), both(either(either(aboutLocalSecret, as[*agentError]), as[*runError]), is(fault.ErrDenied))), func(s *session, _ error) string {
 		return fmt.Sprintf("run it as an administrator (%s): %s", administrator, s.command)
 	}},
 }
@@ -79,6 +113,13 @@ func (s *session) again(command string) string {
 func aboutLocalSecret(err error) bool {
 	about, ok := errors.AsType[*secrets.Error](err)
 	return ok && about.Ref.Scheme == local.Scheme
+}
+
+func atStep(name string) func(error) bool {
+	return func(err error) bool {
+		e, ok := errors.AsType[*verifyError](err)
+		return ok && e.step == name
+	}
 }
 
 func as[T error](err error) bool { _, ok := errors.AsType[T](err); return ok }

@@ -23,14 +23,14 @@ func terminalOf(r io.Reader) (fd int, ok bool) {
 
 // askPassword asks for a new password twice, without echo.
 func (s *session) askPassword(ctx context.Context, fd int) (secrets.Secret, error) {
-	first, err := s.ask(ctx, fd, "Password: ")
+	first, err := s.askLine(ctx, fd, "Password: ")
 	if err != nil {
 		return secrets.Secret{}, err
 	}
 	if first.IsZero() {
 		return secrets.Secret{}, usagef("the password is empty")
 	}
-	second, err := s.ask(ctx, fd, "The same again: ")
+	second, err := s.askLine(ctx, fd, "The same again: ")
 	if err != nil {
 		first.Wipe()
 		return secrets.Secret{}, err
@@ -43,8 +43,8 @@ func (s *session) askPassword(ctx context.Context, fd int) (secrets.Secret, erro
 	return first, nil
 }
 
-// ask reads one line without echo. An interrupt gives the terminal its echo back.
-func (s *session) ask(ctx context.Context, fd int, prompt string) (secrets.Secret, error) {
+// askLine reads one line without echo. An interrupt gives the terminal its echo back.
+func (s *session) askLine(ctx context.Context, fd int, prompt string) (secrets.Secret, error) {
 	before, err := term.GetState(fd)
 	if err != nil {
 		return secrets.Secret{}, fmt.Errorf("terminal: %w", err)

@@ -1,17 +1,25 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/gmsa-agent/gmsa-agent/hook"
+	"github.com/gmsa-agent/gmsa-agent/internal/agent"
+	"github.com/gmsa-agent/gmsa-agent/internal/channel"
+	"github.com/gmsa-agent/gmsa-agent/internal/wire/control"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){program: main})
+	testscript.Main(m, map[string]func(){program: main, "admit": admit})
 }
 
 // TestScripts runs the real program as people do, one script per topic.
@@ -25,7 +33,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GORACE", "atexit_sleep_ms=10") // else each program waits a second at its end
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "expand": expand},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "eventually": eventually, "expand": expand},
 	})
 }
 
@@ -49,6 +57,20 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// eventually runs "eventually PROGRAM [ARG...]" until it exits with 0.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: eventually PROGRAM [ARG...]")
+	}
+	var err error
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+		if err = ts.Exec(args[0], args[1:]...); err == nil {
+			return
+		}
+	}
+	ts.Fatalf("%s never succeeds: %v", args[0], err)
+}
+
 // expand runs "expand FILE..." and replaces the environment's variables in them.
 func expand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
@@ -57,5 +79,27 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 	for _, file := range args {
 		text := os.Expand(ts.ReadFile(file), ts.Getenv)
 		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o600))
+	}
+}
+
+// admit is the program "admit ENDPOINT ID REF": the part of the shim wrapper.
+func admit() {
+	endpoint, id, ref := os.Args[1], os.Args[2], os.Args[3]
+	err := func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		conn, err := channel.Dial(ctx, channel.Control, endpoint)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		return control.Call(ctx, conn, agent.VerbAdmit, hook.Facts{
+			Key:            hook.Key{Runtime: "containerd", Namespace: "default", ID: id},
+			CredentialSpec: ref,
+		}, &hook.Admission{})
+	}()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }

@@ -31,7 +31,7 @@ func (s *session) secretPutCommand() *cli.Command {
 			}
 			name := localName(c.Args().First())
 			credential := &secrets.Credential{Domain: c.String("domain"), User: c.String("user")}
-			if err := whose(credential); err != nil {
+			if err := complete(credential); err != nil {
 				return err
 			}
 			store, err := s.localStore(c)
@@ -54,7 +54,8 @@ func (s *session) secretPutCommand() *cli.Command {
 	}
 }
 
-func whose(c *secrets.Credential) error {
+// complete says what of a plugin user is missing.
+func complete(c *secrets.Credential) error {
 	switch {
 	case c.Domain == "":
 		return usagef("--domain is missing: the domain of the plugin user")

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestTheCaretStandsBelowThePlace(t *testing.T) {
+	document := "{\n\t\t\"Sid\": \"S-1\",\n" + `  "Description": "` + strings.Repeat("ä", 100) + `" X` + "\n}"
+	for _, c := range []struct {
+		name         string
+		line, column int
+		below        string // what begins above the caret
+	}{
+		{"indented with tabs", 2, 10, `"S-1"`},
+		{"first column", 1, 1, "{"},
+		{"far in a long line", 3, 121, "X"},
+		{"near the start of a long line", 3, 3, `"Description"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			line, blanks := excerptOf([]byte(document)).at(c.line, c.column)
+			above := []rune(line)
+			if len(blanks) > len(above) || !strings.HasPrefix(string(above[len(blanks):]), c.below) {
+				t.Errorf("the caret does not point at %s:\n%s\n%s^", c.below, line, blanks)
+			}
+			if len(above) > 80 {
+				t.Errorf("the line has %d characters: %s", len(above), line)
+			}
+		})
+	}
+}
+
+func TestPlacesOutsideTheDocumentHaveNoExcerpt(t *testing.T) {
+	lines := excerptOf([]byte("{}\n\n"))
+	for _, place := range [][2]int{{0, 0}, {1, 0}, {1, 9}, {2, 1}, {9, 1}, {-1, -1}} {
+		if line, _ := lines.at(place[0], place[1]); line != "" {
+			t.Errorf("%v: %q", place, line)
+		}
+	}
+}
+
+func TestNoExcerptShowsAPluginInput(t *testing.T) {
+	const canary = "opensesame"
+	for _, document := range []string{
+		`{"PluginInput": "opensesame"}`,
+		`{"plugininput":"opensesame"}`,
+		`{"PluginInput": "a\"opensesame"}`,
+		`{"PluginInput": "opensesame`,
+		`{"PluginInput": opensesame}`,
+		`{"PluginInput": ["opensesame"]}`,
+		`{"PluginInput": {"a": ["opensesame"]}}`,
+		`{"PluginInput" "opensesame"}`,
+		"{\"PluginInput\":\n\n  \"opensesame\"}",
+		"{'PluginInput': 'opensesame'}",
+		`{"Plugin\u0049nput": "opensesame"}`,
+	} {
+		lines := excerptOf([]byte(document))
+		for line := 1; line <= 3; line++ {
+			for column := 1; column < 40; column++ {
+				if text, _ := lines.at(line, column); strings.Contains(text, canary) {
+					t.Fatalf("%s shows %s", document, text)
+				}
+			}
+		}
+	}
+}
+
+func FuzzExcerpt(f *testing.F) {
+	f.Add([]byte(`{"PluginInput": "x"}`), 1, 3)
+	f.Add([]byte("\xef\xbb\xbf{\t\r\n\xff}"), 2, 1)
+	f.Fuzz(func(t *testing.T, document []byte, line, column int) {
+		text, blanks := excerptOf(document).at(line, column)
+		if strings.ContainsAny(text, "\n\r\t\x1b") || strings.Trim(blanks, " ") != "" {
+			t.Errorf("%q, %q", text, blanks)
+		}
+	})
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/gmsa-agent/gmsa-agent/internal/daemon"
+)
+
+func (s *session) runCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "run",
+		Usage:       "run the agent in the foreground, until interrupted",
+		Description: "Logs go to standard error. A changed configuration file is picked up while the agent runs.",
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 0, 0, ""); err != nil {
+				return err
+			}
+			cfg, err := s.config(c)
+			if err != nil {
+				return err
+			}
+			if err := daemon.Run(c.Context, cfg, thisBuild().Version, s.logger(cfg.Log), func() {}); err != nil {
+				return &runError{err}
+			}
+			return nil
+		},
+	}
+}
+
+// runError says why the agent did not start, or ended on its own.
+type runError struct{ err error }
+
+func (e *runError) Error() string { return e.err.Error() }
+func (e *runError) Unwrap() error { return e.err }

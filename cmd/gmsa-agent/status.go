@@ -1,0 +1,83 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/gmsa-agent/gmsa-agent/internal/agent"
+)
+
+func (s *session) statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "status",
+		Usage: "show the running agent: channels, hooks, stores, configuration",
+		Flags: []cli.Flag{outputFlag()},
+		Action: func(c *cli.Context) error {
+			if err := wantArgs(c, 0, 0, ""); err != nil {
+				return err
+			}
+			var status agent.Status
+			if err := s.ask(c, agent.VerbStatus, nil, &status); err != nil {
+				return err
+			}
+			return s.answer(c, status, func(w io.Writer) error {
+				return table(w, statusRows(status, time.Now()))
+			})
+		},
+	}
+}
+
+// statusRows are rows of what, which and how.
+func statusRows(status agent.Status, now time.Time) [][]string {
+	rows := [][]string{
+		{"agent", status.Version, fmt.Sprintf("process %d, up %s", status.PID, age(now.Sub(status.Started)))},
+		{"config", "applied", stamp(status.Config.Applied) + ", " + cmp.Or(status.Config.File, "the defaults")},
+	}
+	if status.Config.Error != "" {
+		rows = append(rows, []string{"config", "not applied", status.Config.Error})
+	}
+	for _, ch := range status.Channels {
+		rows = append(rows, []string{"channel", ch.Name, ch.Endpoint})
+	}
+	for _, h := range status.Hooks {
+		rows = append(rows, []string{"hook", h.Name, hookText(h)})
+	}
+	rows = append(rows,
+		[]string{"grants", "live", fmt.Sprint(status.Grants)},
+		[]string{"cache", "plugin users", fmt.Sprintf("%d, %d hits, %d misses", status.Cache.Entries, status.Cache.Hits, status.Cache.Misses)},
+	)
+	for _, store := range status.Stores {
+		rows = append(rows, []string{"store", store.Scheme + "://", storeText(store)})
+	}
+	return append(rows, []string{"audit", "trail", status.AuditTrail})
+}
+
+func hookText(h agent.Hook) string {
+	state := "not connected since "
+	if h.Connected {
+		state = "connected since "
+	}
+	text := h.Endpoint + ", " + state + stamp(h.Since)
+	if h.Injecting {
+		text += ", injecting on create events"
+	}
+	if h.Error != "" {
+		text += ": " + h.Error
+	}
+	return text
+}
+
+func storeText(store agent.Store) string {
+	text := fmt.Sprintf("%d fetches, %d failed", store.Fetches, store.Failures)
+	if !store.LastSuccess.IsZero() {
+		text += ", last success " + stamp(store.LastSuccess)
+	}
+	if store.LastError != "" {
+		text += ", last error " + stamp(store.LastErrorAt) + ": " + store.LastError
+	}
+	return text
+}
