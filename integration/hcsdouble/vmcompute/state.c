@@ -209,12 +209,13 @@ HRESULT record(ULONGLONG began, const char *call, const char *id, PCWSTR documen
 
 void record_ccg(const char *id, text report)
 {
-    text whole;
     buffer line = { 0 };
     begin_line(&line, clock_now(), "ccg", id);
     append(&line, ",\"ccg\":");
-    if (json_find(report, &whole, NULL) && whole.length && whole.at[0] == '{')
-        append_text(&line, whole);
+    while (report.length && strchr("\r\n", report.at[report.length - 1]))
+        report.length--;
+    if (report.length && report.at[0] == '{' && !memchr(report.at, '\n', report.length))
+        append_text(&line, report);
     else
         append(&line, "{\"error\":\"the CCG double printed no report\"}");
     write_line(&line);
