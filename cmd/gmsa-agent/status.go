@@ -62,7 +62,7 @@ func hookText(h agent.Hook) string {
 		state = "connected since "
 	}
 	text := h.Endpoint + ", " + state + stamp(h.Since)
-	if h.Injecting {
+	if h.Injects {
 		text += ", injecting on create events"
 	}
 	if h.Error != "" {

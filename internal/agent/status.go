@@ -39,9 +39,10 @@ type Hook struct {
 	Name      string    `json:"name"` // "containerd"
 	Endpoint  string    `json:"endpoint"`
 	Connected bool      `json:"connected"`
-	Since     time.Time `json:"since"` // of the present state
-	Error     string    `json:"error,omitempty"`
-	Injecting bool      `json:"injecting"` // on create events, because no wrapper was seen
+	Since     time.Time `json:"since,omitzero"`  // of the present state
+	Error     string    `json:"error,omitempty"` // why the last connection ended
+	Wrapper   bool      `json:"wrapper"`         // the shim wrapper was seen at work
+	Injects   bool      `json:"injects"`         // documents are given on create events, as a best effort
 }
 
 // Cache is the cache of plugin users in front of the stores.

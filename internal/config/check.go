@@ -96,6 +96,9 @@ func (d *decoder) containerd(list []Containerd) {
 			seen[c.Address] = i
 		}
 		d.allGiven(key+".namespaces", c.Namespaces)
+		if c.StateDir != "" {
+			d.absolute(key+".state_dir", c.StateDir)
+		}
 	}
 }
 

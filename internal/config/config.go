@@ -63,7 +63,10 @@ type Plugin struct {
 type Containerd struct {
 	Address    string   `yaml:"address"`
 	Namespaces []string `yaml:"namespaces"` // empty: all
-	Inject     Inject   `yaml:"inject"`
+	// StateDir is containerd's state folder, where the bundles are; empty: the
+	// platform's default.
+	StateDir string `yaml:"state_dir,omitempty"`
+	Inject   Inject `yaml:"inject"`
 }
 
 // Inject says whether the agent writes the admitted document on containerd's

@@ -78,7 +78,7 @@ func TestSampleShowsTheDefaultsOfAWindowsHost(t *testing.T) {
 	// These have no default: the sample shows examples.
 	want.Secrets.Serve, want.Policy, want.Directory, want.Adopt = c.Secrets.Serve, c.Policy, c.Directory, c.Adopt
 	want.Channels = c.Channels // the agent's channels have their own defaults
-	want.Containerd[0].Namespaces = []string{}
+	want.Containerd[0].Namespaces, want.Containerd[0].StateDir = []string{}, c.Containerd[0].StateDir
 	if diff := cmp.Diff(want, c, whatIsSaid); diff != "" {
 		t.Error(diff)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gmsa-agent/gmsa-agent/credspec/sources"
 	"github.com/gmsa-agent/gmsa-agent/hook"
+	"github.com/gmsa-agent/gmsa-agent/hook/containerd"
 	"github.com/gmsa-agent/gmsa-agent/internal/agent"
 	"github.com/gmsa-agent/gmsa-agent/internal/audit"
 	"github.com/gmsa-agent/gmsa-agent/internal/channel"
@@ -42,6 +43,7 @@ type daemon struct {
 	agent   *agent.Agent
 	control *channel.Listener
 	plugin  *channel.Listener
+	watches []*containerd.Watch
 	closers []func() error // in the order in which they were opened
 
 	mu      sync.Mutex
@@ -96,6 +98,14 @@ func (d *daemon) start(cfg *config.Config) error {
 	d.agent.Report(func(s *agent.Status) { d.report(s, trail) })
 	if err := d.listen(cfg); err != nil {
 		return err
+	}
+	// Each watch lists one containerd's containers: only together do they know
+	// which are gone.
+	for i, tracker := range containerd.Share(d.agent, len(cfg.Containerd)) {
+		c := cfg.Containerd[i]
+		d.watches = append(d.watches, containerd.New(containerd.Config{
+			Address: c.Address, Namespaces: c.Namespaces, Inject: containerd.Inject(c.Inject), StateDir: c.StateDir,
+		}, d.agent, tracker, d.log))
 	}
 	return nil
 }
@@ -182,8 +192,14 @@ func (d *daemon) serve(ctx context.Context, ready func()) error {
 			}
 		})
 	}
-	part("the control channel", func(ctx context.Context) error { return d.agent.ServeControl(ctx, d.control, func(hook.Key) {}) })
+	part("the control channel", func(ctx context.Context) error { return d.agent.ServeControl(ctx, d.control, d.asked) })
 	part("the plugin channel", func(ctx context.Context) error { return d.agent.ServePlugin(ctx, d.plugin) })
+	for _, w := range d.watches {
+		part("the watch of containerd "+w.Status().Address, func(ctx context.Context) error {
+			w.Run(ctx)
+			return nil
+		})
+	}
 	part("the watch of the configuration", func(ctx context.Context) error {
 		d.running().Watch(ctx, d.changed)
 		return nil
@@ -197,6 +213,14 @@ func (d *daemon) serve(ctx context.Context, ready func()) error {
 		return cause
 	}
 	return nil
+}
+
+// asked tells the watches that a wrapper is in front of containerd's shim, so
+// that they need not inject.
+func (d *daemon) asked(k hook.Key) {
+	for _, w := range d.watches {
+		w.WrapperAsked(k)
+	}
 }
 
 func (d *daemon) running() *config.Config {
@@ -241,6 +265,9 @@ func (d *daemon) report(s *agent.Status, trail *audit.Log) {
 	s.Channels = []agent.Channel{
 		{Name: channel.Control.String(), Endpoint: d.control.Addr().String()},
 		{Name: channel.Plugin.String(), Endpoint: d.plugin.Addr().String()},
+	}
+	for _, w := range d.watches {
+		s.Hooks = append(s.Hooks, ofWatch(w.Status()))
 	}
 	stats := d.cache.Stats()
 	s.Cache = agent.Cache{Entries: stats.Entries, Hits: stats.Hits, Misses: stats.Misses}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/gmsa-agent/gmsa-agent/hook/containerd"
 	"github.com/gmsa-agent/gmsa-agent/internal/agent"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 )
@@ -18,4 +19,11 @@ func ofStores(stats secrets.Stats) []agent.Store {
 		})
 	}
 	return list
+}
+
+func ofWatch(s containerd.Status) agent.Hook {
+	return agent.Hook{
+		Name: containerd.Runtime, Endpoint: s.Address, Connected: s.Connected, Since: s.Since, Error: s.LastError,
+		Wrapper: s.Wrapper, Injects: s.Injects,
+	}
 }
