@@ -84,7 +84,7 @@ func storeAnew(s *session, e *verifyError) string {
 		return "the managed password has just changed, or not reached this domain controller; try again: " + s.command
 	}
 	if e.secret.Scheme == local.Scheme {
-		return fmt.Sprintf("store the right user and password: %s --domain %s --user %s %s",
+		return fmt.Sprintf("store the right password, and check the user: %s --domain %s --user %s %s",
 			s.again("secret put"), quoted(e.domain), quoted(e.user), quoted(e.secret.Rest))
 	}
 	return "correct the secret where it is kept, then look at it: " + s.again("secret check "+quoted(e.secret.String()))
