@@ -24,8 +24,8 @@ var thin = []string{"golang.org/x/sys", "github.com/Microsoft/go-winio"}
 
 var rules = []rule{
 	{
-		who:   []string{"cmd/ccg-plugin/..."},
-		only:  append([]string{"cmd/ccg-plugin/...", "internal/ccgplugin", "internal/wire", "internal/channel", "internal/fault"}, thin...),
+		who:   []string{"cmd/ccg-plugin/...", "internal/ccgplugin/..."},
+		only:  append([]string{"cmd/ccg-plugin/...", "internal/ccgplugin/...", "internal/wire", "internal/channel", "internal/fault"}, thin...),
 		never: []string{"net/http", "encoding/json", "crypto/tls"},
 		why:   "the DLL runs inside of Windows' credential service: it redeems and can do nothing else, and stays small",
 	},
