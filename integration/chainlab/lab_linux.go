@@ -97,8 +97,8 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 	if err := l.makeLayers(); err != nil {
 		return err
 	}
-	dll := l.LogPath("vmcompute.dll")
-	if err := hcsdouble.Build(ctx, dll); err != nil {
+	dll, err := hcsdouble.DLL(ctx)
+	if err != nil {
 		return err
 	}
 	if err := l.InstallDLL(dll); err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gmsa-agent/gmsa-agent/integration/hcsdouble"
 	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 	"github.com/gmsa-agent/gmsa-agent/integration/winelab"
 )
@@ -58,6 +59,9 @@ func Setup(ctx context.Context, report lab.Reporter) error {
 		if err != nil {
 			return fmt.Errorf("set up the chain lab: %w", err)
 		}
+	}
+	if _, err := hcsdouble.DLL(ctx); err != nil {
+		return fmt.Errorf("set up the chain lab: %w", err)
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ package hcsdouble
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,9 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/gmsa-agent/gmsa-agent/integration/lab"
-	"github.com/gmsa-agent/gmsa-agent/integration/winelab"
 )
 
 // The environment of the DLL; see vmcompute/README.md.
@@ -32,23 +28,6 @@ const (
 
 // CallCCG is the Call of a record that the CCG double made.
 const CallCCG = "ccg"
-
-// Build compiles vmcompute.dll to out.
-func Build(ctx context.Context, out string) error {
-	root, err := lab.ModuleRoot()
-	if err != nil {
-		return err
-	}
-	sources, err := filepath.Glob(filepath.Join(root, "integration", "hcsdouble", "vmcompute", "*.c"))
-	if err != nil {
-		return err
-	}
-	if len(sources) == 0 {
-		return errors.New("hcsdouble: no sources of vmcompute.dll below " + root)
-	}
-	args := append(append([]string{"-shared"}, winelab.Strict...), sources...)
-	return winelab.BuildC(ctx, out, append(args, "-lole32", "-ladvapi32")...)
-}
 
 // Record is one call that the double got, in the order in which calls ended.
 type Record struct {

@@ -26,12 +26,21 @@ const recipe = "1"
 // value is a registry value.
 type value struct{ key, name, kind, data string }
 
-// templateValues make the prefix look like Windows Server 2022: hcsshim reads
-// the build from here and speaks the HCS schema of that build.
+// templateValues make the prefix look like Windows Server 2022 (hcsshim reads
+// the build from here and speaks the HCS schema of that build) and keep Wine
+// from starting services for devices and event logs that no lab has, which
+// halves the start of a lab.
 var templateValues = []value{
 	{`HKLM\Software\Microsoft\Windows NT\CurrentVersion`, "CurrentBuild", "REG_SZ", "20348"},
 	{`HKLM\Software\Microsoft\Windows NT\CurrentVersion`, "CurrentBuildNumber", "REG_SZ", "20348"},
 	{`HKLM\Software\Microsoft\Windows NT\CurrentVersion`, "ProductName", "REG_SZ", "Windows Server 2022 Datacenter"},
+	disabled("winebus"), disabled("winehid"), disabled("wineusb"),
+	disabled("PlugPlay"), disabled("Spooler"), disabled("Eventlog"),
+}
+
+// disabled is SERVICE_DISABLED of the service.
+func disabled(service string) value {
+	return value{`HKLM\System\CurrentControlSet\Services\` + service, "Start", "REG_DWORD", "4"}
 }
 
 // templatePath is where the template of this recipe and this Wine is.

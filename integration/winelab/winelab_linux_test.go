@@ -14,9 +14,6 @@ import (
 // startLab starts a lab for the test, or skips it.
 func startLab(t *testing.T) *Lab {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts Wine; not with -short")
-	}
 	if err := Ready(); err != nil {
 		t.Skip(err)
 	}

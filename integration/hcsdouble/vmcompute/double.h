@@ -3,6 +3,7 @@
 #define HCSDOUBLE_DOUBLE_H
 
 #include <stddef.h>
+#define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 #include <objbase.h>
 
