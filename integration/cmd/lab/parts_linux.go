@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/gmsa-agent/gmsa-agent/integration/adlab"
+	"github.com/gmsa-agent/gmsa-agent/integration/chainlab"
+	"github.com/gmsa-agent/gmsa-agent/integration/containerdlab"
 	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 	"github.com/gmsa-agent/gmsa-agent/integration/winelab"
 )
@@ -16,6 +18,8 @@ func parts() []part {
 		{"base", "a C compiler for the race detector", setupBase, readyBase},
 		{"ad", "two Active Directory domains (Samba)", adlab.Setup, adlab.Ready},
 		{"wine", "Windows programs (Wine)", winelab.Setup, winelab.Ready},
+		{"containerd", "Debian's containerd and runc", containerdlab.Setup, containerdlab.Ready},
+		{"chain", "containerd.exe and the runhcs shim (Wine)", chainlab.Setup, chainlab.Ready},
 	}
 }
 
