@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -59,7 +60,32 @@ func Packages(ctx context.Context, report Reporter, suite string, names ...strin
 	if err := apt(ctx, "update"); err != nil {
 		return err
 	}
-	return apt(ctx, append(install, missing...)...)
+	allow, err := startNoServices()
+	if err != nil {
+		return err
+	}
+	return errors.Join(apt(ctx, append(install, missing...)...), allow())
+}
+
+// startNoServices keeps the packages from starting their services on this
+// machine: the labs start servers of their own. A policy that the machine has
+// already stays.
+func startNoServices() (allow func() error, err error) {
+	const policy = "/usr/sbin/policy-rc.d"
+	f, err := os.OpenFile(policy, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if errors.Is(err, os.ErrExist) {
+		return func() error { return nil }, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	// 101 is "action forbidden by policy" (Debian's invoke-rc.d).
+	_, err = f.WriteString("#!/bin/sh\n# gmsa-agent's labs are installing packages; this file goes when they are done.\nexit 101\n")
+	allow = func() error { return os.Remove(policy) }
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, errors.Join(err, allow())
+	}
+	return allow, nil
 }
 
 func apt(ctx context.Context, args ...string) error {

@@ -172,7 +172,7 @@ func (p *prover) read() (string, error) {
 		return "", err
 	}
 	p.password = mp
-	return fmt.Sprintf("%s changes its password in %v at the earliest", mp.Account, mp.UnchangedFor.Round(time.Minute)), nil
+	return fmt.Sprintf("%s, whose password stays for %s at least", mp.Account, inDays(mp.UnchangedFor)), nil
 }
 
 func (p *prover) impersonate() (string, error) {
@@ -208,4 +208,12 @@ func (p *prover) serviceTicket() (string, error) {
 	}
 	p.proof.Ticket = t
 	return fmt.Sprintf("%s (%s)", t.Service, t.Encryption), nil
+}
+
+// inDays rounds as a person would: a gMSA's password lives for weeks.
+func inDays(d time.Duration) string {
+	if d < 48*time.Hour {
+		return d.Round(time.Minute).String()
+	}
+	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }
