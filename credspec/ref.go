@@ -18,7 +18,7 @@ import (
 const MaxRef = 4096
 
 // The scheme of a reference that is the document itself.
-const schemeRaw = "raw"
+const SchemeRaw = "raw"
 
 // Ref says where a credential spec is.
 //
@@ -65,7 +65,7 @@ func parseRef(s string) (Ref, error) {
 	if isDocument(s) {
 		return rawRef(s, "")
 	}
-	if scheme, rest, found := strings.Cut(s, "://"); found && strings.EqualFold(strings.TrimSpace(scheme), schemeRaw) {
+	if scheme, rest, found := strings.Cut(s, "://"); found && strings.EqualFold(strings.TrimSpace(scheme), SchemeRaw) {
 		return parseRaw(rest)
 	}
 	if s = strings.TrimSpace(s); s == "" {
@@ -127,7 +127,7 @@ func rawRef(document, pin string) (Ref, error) {
 	case len(document) > MaxSize:
 		return Ref{}, fmt.Errorf("is a document longer than %d bytes", MaxSize)
 	}
-	return Ref{Scheme: schemeRaw, Rest: document, SHA256: pin}, nil
+	return Ref{Scheme: SchemeRaw, Rest: document, SHA256: pin}, nil
 }
 
 // trimOption removes what Docker and ECS write before a reference.
@@ -187,7 +187,7 @@ func (r Ref) String() string {
 	switch {
 	case r == Ref{}:
 		return ""
-	case r.Scheme == schemeRaw:
+	case r.Scheme == SchemeRaw:
 		s = "raw://(sha256:" + Digest([]byte(r.Rest)) + ")"
 	case schemes[r.Scheme].arn && strings.HasPrefix(r.Rest, "arn:"):
 		s = r.Rest
@@ -241,7 +241,7 @@ func abbreviate(s string) string {
 	const most = 80
 	s = strings.TrimSpace(trimOption(s))
 	if scheme, rest, ok := strings.Cut(s, "://"); ok {
-		if scheme = strings.ToLower(scheme); scheme == schemeRaw {
+		if scheme = strings.ToLower(scheme); scheme == SchemeRaw {
 			return "raw://…"
 		}
 		s = scheme + "://" + presentable(scheme, rest)

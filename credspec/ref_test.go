@@ -208,7 +208,7 @@ func FuzzParseRef(f *testing.F) {
 		if ref.Scheme == "" || ref.Rest == "" {
 			t.Fatalf("ParseRef(%q) = %#v is not whole", s, ref)
 		}
-		if ref.Scheme == schemeRaw {
+		if ref.Scheme == SchemeRaw {
 			return
 		}
 		if len(ref.Rest) > MaxRef || strings.ContainsRune(ref.Rest, 0) {

@@ -26,7 +26,7 @@ type scheme struct {
 var schemes = map[string]scheme{
 	"file":       {checkFile, true, false},
 	"registry":   {nil, true, false},
-	schemeRaw:    {nil, false, false},
+	SchemeRaw:    {nil, false, false},
 	"config":     {nil, true, false},
 	"http":       {checkHTTP, false, false},
 	"https":      {checkHTTPS, false, false},

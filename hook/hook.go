@@ -10,6 +10,7 @@ package hook
 import (
 	"context"
 	"strings"
+	"time"
 )
 
 // The annotations (OCI, pod) and labels (containerd, Docker) by which a container asks.
@@ -83,12 +84,19 @@ type Admission struct {
 // and no secret.
 type Admitter interface {
 	Admit(ctx context.Context, f Facts) (Admission, error)
+	// Admitted says whether f.CredentialSpec is what the container may run
+	// with: the document that it was admitted with, or one that is admitted as
+	// it is. It changes nothing and leaves no record. The error says what is
+	// wrong and wraps one of package fault's kinds.
+	Admitted(ctx context.Context, f Facts) error
 }
 
 // Tracker is told what became of containers, so that grants end with them.
 type Tracker interface {
-	// Ended says that the container no longer exists. The reason goes to the audit.
-	Ended(ctx context.Context, k Key, reason string) error
+	// Ended says that the container was gone at a time, by this host's clock. A
+	// grant that was made later is of a new container with the same key, and
+	// stays. The reason goes to the audit.
+	Ended(ctx context.Context, k Key, at time.Time, reason string) error
 	// Live says which containers of a runtime exist: grants of that runtime
 	// which were made before asOf (a token from Mark) and whose container is
 	// not in keys are revoked.

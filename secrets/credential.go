@@ -32,20 +32,17 @@ func (c *Credential) Wipe() {
 	}
 }
 
-// Serves reports whether the credential's domain is one of the names, which
-// are the DNS and NetBIOS names of one domain. Case does not matter; an empty
-// name matches nothing.
-func (c *Credential) Serves(names ...string) bool { return sameDomain(c.Domain, names) }
+// Serves reports whether the credential is of the domain with these names: a
+// name with a dot is compared with the DNS name, one without with the NetBIOS
+// name, never the other way round. Case does not matter; an empty name matches
+// nothing.
+func (c *Credential) Serves(dns, netbios string) bool { return sameDomain(c.Domain, dns, netbios) }
 
-func sameDomain(domain string, names []string) bool {
-	domain = strings.TrimSuffix(domain, ".")
-	if domain == "" {
-		return false
+func sameDomain(domain, dns, netbios string) bool {
+	domain, dns = strings.TrimSuffix(domain, "."), strings.TrimSuffix(dns, ".")
+	other := netbios
+	if strings.Contains(domain, ".") {
+		other = dns
 	}
-	for _, n := range names {
-		if strings.EqualFold(domain, strings.TrimSuffix(n, ".")) {
-			return true
-		}
-	}
-	return false
+	return domain != "" && strings.EqualFold(domain, other)
 }

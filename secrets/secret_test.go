@@ -196,24 +196,25 @@ func TestCloneOfCredentialIsIndependent(t *testing.T) {
 	}
 }
 
-func TestCredentialServesItsDomainByEitherName(t *testing.T) {
-	c := secretstest.New("Contoso.COM", "svc", "x")
+func TestCredentialServesItsDomainByTheNameOfItsKind(t *testing.T) {
 	for _, test := range []struct {
-		names []string
-		want  bool
+		domain, dns, netbios string
+		want                 bool
 	}{
-		{[]string{"contoso.com", "CONTOSO"}, true},
-		{[]string{"CONTOSO", "contoso.com."}, true},
-		{[]string{"CONTOSO"}, false},
-		{[]string{"corp.contoso.com", "CORP"}, false},
-		{[]string{"", "com"}, false},
-		{nil, false},
+		{"Contoso.COM", "contoso.com", "CONTOSO", true},
+		{"contoso.com.", "contoso.com", "", true},
+		{"contoso.com", "contoso.com.", "", true},
+		{"Contoso", "contoso.com", "CONTOSO", true},
+		{"CONTOSO", "contoso.com", "", false},
+		{"contoso.com", "corp.contoso.com", "CORP", false},
+		// A document's author writes both names; one is not taken for the other.
+		{"contoso.com", "evil.example", "contoso.com", false},
+		{"CONTOSO", "CONTOSO", "EVIL", false},
+		{"", "", "", false},
 	} {
-		if got := c.Serves(test.names...); got != test.want {
-			t.Errorf("Serves(%q) = %v", test.names, got)
+		c := secretstest.New(test.domain, "svc", "x")
+		if got := c.Serves(test.dns, test.netbios); got != test.want {
+			t.Errorf("%q: Serves(%q, %q) = %v", test.domain, test.dns, test.netbios, got)
 		}
-	}
-	if secretstest.New("", "svc", "x").Serves("") {
-		t.Error("no domain serves no domain")
 	}
 }

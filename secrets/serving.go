@@ -8,23 +8,23 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 )
 
-// Serving returns the one entry whose domain has one of the names, which are
-// the DNS and NetBIOS names of one domain, in any case. None wraps
+// Serving returns the one entry that serves the domain with these names, as
+// [Credential.Serves] says. None wraps
 // fault.ErrNotFound. More than one wraps fault.ErrMalformed and names them: to
 // guess would be to use an account that nobody chose. None, but entries that
 // could not be read, wraps their errors: one of them may be the one.
-func Serving(entries []Entry, names ...string) (Entry, error) {
+func Serving(entries []Entry, dns, netbios string) (Entry, error) {
 	var found []Entry
 	var broken []error
 	for _, e := range entries {
 		switch {
 		case e.Err != nil:
 			broken = append(broken, e.Err)
-		case sameDomain(e.Domain, names):
+		case sameDomain(e.Domain, dns, netbios):
 			found = append(found, e)
 		}
 	}
-	domain := strings.Join(names, " or ")
+	domain := dns
 	switch {
 	case len(found) == 1:
 		return found[0], nil

@@ -21,29 +21,29 @@ func TestServingFindsTheOneSecretOfADomain(t *testing.T) {
 	}
 	broken := secrets.Entry{Ref: secretstest.Named("broken"), Err: fmt.Errorf("%w: cut short", fault.ErrMalformed)}
 	for _, test := range []struct {
-		entries []secrets.Entry
-		names   []string
-		want    string
-		kind    error
-		says    string
+		entries      []secrets.Entry
+		dns, netbios string
+		want         string
+		kind         error
+		says         string
 	}{
-		{entries, []string{"contoso.com", "CONTOSO"}, "local://contoso", nil, ""},
-		{entries, []string{"fabrikam.com", "Fabrikam"}, "local://fabrikam", nil, ""},
-		{append(entries, broken), []string{"contoso.com", "CONTOSO"}, "local://contoso", nil, ""},
-		{entries, []string{"other.com", "OTHER"}, "", fault.ErrNotFound, "other.com or OTHER"},
-		{nil, []string{"contoso.com"}, "", fault.ErrNotFound, "contoso.com"},
-		{entries, []string{"twin.com", "TWIN"}, "", fault.ErrMalformed, "local://twin1, local://twin2"},
-		{append(entries, broken), []string{"other.com"}, "", fault.ErrMalformed, "cut short"},
+		{entries, "contoso.com", "CONTOSO", "local://contoso", nil, ""},
+		{entries, "fabrikam.com", "Fabrikam", "local://fabrikam", nil, ""},
+		{append(entries, broken), "contoso.com", "CONTOSO", "local://contoso", nil, ""},
+		{entries, "other.com", "OTHER", "", fault.ErrNotFound, "other.com"},
+		{nil, "contoso.com", "", "", fault.ErrNotFound, "contoso.com"},
+		{entries, "twin.com", "TWIN", "", fault.ErrMalformed, "local://twin1, local://twin2"},
+		{append(entries, broken), "other.com", "", "", fault.ErrMalformed, "cut short"},
 	} {
-		e, err := secrets.Serving(test.entries, test.names...)
+		e, err := secrets.Serving(test.entries, test.dns, test.netbios)
 		if !errors.Is(err, test.kind) || test.want != "" && e.Ref.String() != test.want {
-			t.Errorf("Serving(%q) = %v, %v; want %s, %v", test.names, e.Ref, err, test.want, test.kind)
+			t.Errorf("Serving(%q, %q) = %v, %v; want %s, %v", test.dns, test.netbios, e.Ref, err, test.want, test.kind)
 		}
 		if test.kind == fault.ErrMalformed && errors.Is(err, fault.ErrNotFound) {
-			t.Errorf("Serving(%q): none that is readable is said to be none", test.names)
+			t.Errorf("Serving(%q, %q): none that is readable is said to be none", test.dns, test.netbios)
 		}
 		if err != nil && !strings.Contains(err.Error(), test.says) {
-			t.Errorf("Serving(%q): %v does not say %q", test.names, err, test.says)
+			t.Errorf("Serving(%q, %q): %v does not say %q", test.dns, test.netbios, err, test.says)
 		}
 	}
 }

@@ -40,6 +40,7 @@ type verification struct {
 	name       string // of what is verified, safe to show
 	document   credspec.Document
 	spec       *credspec.Spec
+	netbios    string // of the domain, as far as it is believed; see agent.CheckDomain
 	secret     secrets.Ref
 	credential *secrets.Credential
 
@@ -168,10 +169,10 @@ func (v *verification) policy(context.Context) (string, error) {
 	for _, rule := range v.cfg.Policy.Allow {
 		whoever.Allow = append(whoever.Allow, config.Rule{Domains: rule.Domains, Accounts: rule.Accounts})
 	}
-	if err := agent.Permit(whoever, hook.Facts{}, v.spec); err != nil {
+	if err := agent.Permit(whoever, hook.Facts{}, v.spec, ""); err != nil {
 		return "", err
 	}
-	if agent.Permit(v.cfg.Policy, hook.Facts{}, v.spec) == nil {
+	if agent.Permit(v.cfg.Policy, hook.Facts{}, v.spec, "") == nil {
 		return "allows every container", nil
 	}
 	return "allows the containers that fit a rule", nil
@@ -183,18 +184,18 @@ func (v *verification) chooseSecret(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("--secret: %w", err)
 		}
-		v.secret = ref
+		v.secret, v.netbios = ref, v.spec.DomainJoinConfig.NetBiosName
 		return ref.String(), nil
 	}
-	ref, passed, err := agent.ChooseSecret(ctx, &v.settings, v.spec)
+	choice, err := agent.ChooseSecret(ctx, &v.settings, v.document, v.spec)
 	if err != nil {
 		return "", err
 	}
-	if passed != "" {
-		return "", &notOurs{passed}
+	if choice.Passed != "" {
+		return "", &notOurs{choice.Passed}
 	}
-	v.secret = ref
-	return ref.String(), nil
+	v.secret, v.netbios = choice.Secret, choice.NetBIOS
+	return v.secret.String(), nil
 }
 
 // notOurs says that the agent would leave the document as it is.
@@ -212,8 +213,7 @@ func (v *verification) fetch(ctx context.Context) (string, error) {
 		return "", err
 	}
 	v.credential = credential
-	d := v.spec.DomainJoinConfig
-	if err := agent.CheckDomain(v.secret, credential, d.DnsName, d.NetBiosName); err != nil {
+	if err := agent.CheckDomain(v.secret, credential, v.spec.DomainJoinConfig.DnsName, v.netbios); err != nil {
 		return "", err
 	}
 	return credential.User + " of " + credential.Domain, nil

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 
 	"github.com/containerd/containerd/api/services/containers/v1"
 	ns "github.com/containerd/containerd/v2/pkg/namespaces"
@@ -148,25 +147,11 @@ func (w *Watch) missing(ctx context.Context, facts hook.Facts) string {
 	case facts.CredentialSpec == "":
 		return "its task was created without a credential spec in the bundle"
 	}
-	// The watch did not inject it, or in an earlier life. The agent knows the
-	// documents that it admitted: such a one it admits again as it is. What stands
-	// in the bundle is asked for, not what the annotation or the label names.
-	facts.Annotations, facts.Labels = without(facts.Annotations), without(facts.Labels)
-	admission, err := w.admit(ctx, facts)
-	switch {
-	case err != nil:
+	// The watch did not inject it, or in an earlier life.
+	if err := w.admitter.Admitted(ctx, facts); err != nil {
 		return fmt.Sprintf("its task was created with a credential spec that is not admitted: %v", err)
-	case string(admission.Document) != facts.CredentialSpec:
-		return "its task was created with a credential spec that was not admitted"
 	}
 	return ""
-}
-
-// without returns labels or annotations that do not name a credential spec.
-func without(m map[string]string) map[string]string {
-	m = maps.Clone(m)
-	delete(m, hook.KeyCredentialSpec)
-	return m
 }
 
 // admit asks the agent, in its turn.

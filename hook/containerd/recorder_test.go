@@ -58,6 +58,14 @@ func (r *recorder) Admit(ctx context.Context, f hook.Facts) (hook.Admission, err
 	return hook.Admission{Document: []byte(document(f.Key)), Grant: "g"}, nil
 }
 
+// Admitted implements [hook.Admitter].
+func (r *recorder) Admitted(_ context.Context, f hook.Facts) error {
+	if f.CredentialSpec != document(f.Key) {
+		return fmt.Errorf("another document: %w", fault.ErrDenied)
+	}
+	return nil
+}
+
 // Mark implements [hook.Tracker].
 func (r *recorder) Mark() hook.Mark {
 	r.mu.Lock()
@@ -79,7 +87,7 @@ func (r *recorder) Live(_ context.Context, runtime string, asOf hook.Mark, keys 
 }
 
 // Ended implements [hook.Tracker].
-func (r *recorder) Ended(_ context.Context, k hook.Key, _ string) error {
+func (r *recorder) Ended(_ context.Context, k hook.Key, _ time.Time, _ string) error {
 	r.add("ended %s", k)
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -164,7 +164,7 @@ func (s *session) handle(ctx context.Context, envelope *types.Envelope) {
 	key.ID = e.container
 	switch {
 	case e.kind == deleted:
-		s.work.do(key, func() { s.ended(ctx, key) })
+		s.work.do(key, func() { s.ended(ctx, key, envelope.GetTimestamp().AsTime()) })
 	case !w.covers(key.Namespace):
 	case e.kind == created:
 		s.work.do(key, func() { s.prepare(ctx, key) })
@@ -173,9 +173,9 @@ func (s *session) handle(ctx context.Context, envelope *types.Envelope) {
 	}
 }
 
-func (s *session) ended(ctx context.Context, k hook.Key) {
+func (s *session) ended(ctx context.Context, k hook.Key, at time.Time) {
 	s.watch.forget(k)
-	if err := s.watch.tracker.Ended(ctx, k, "the container was deleted"); err != nil {
+	if err := s.watch.tracker.Ended(ctx, k, at, "the container was deleted"); err != nil {
 		s.watch.log.Error("the end of a container could not be noted; listing containers again", "container", k, "error", err)
 		s.listAgain()
 	}

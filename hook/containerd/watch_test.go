@@ -148,7 +148,7 @@ func TestALostRaceIsSeenInTheBundle(t *testing.T) {
 		"another":                              {given(asksByAnnotation, "b"), true, "its task was created before the admitted document was written into the container's record"},
 		"not seen before":                      {asksByAnnotation, false, "its task was created without a credential spec in the bundle"},
 		"of an earlier life, or the wrapper's": {given(asksByAnnotation, "a"), false, ""},
-		"not admitted":                         {given(asksByAnnotation, "b"), false, "its task was created with a credential spec that was not admitted"},
+		"not admitted":                         {given(asksByAnnotation, "b"), false, "its task was created with a credential spec that is not admitted: another document: denied"},
 		"does not ask":                         {asksNot, false, ""},
 		"not a config":                         {`{`, false, ""},
 		"without a key":                        {``, false, ""},
@@ -188,7 +188,7 @@ func TestARefusedContainerIsReportedWhenItStartsAllTheSame(t *testing.T) {
 	f.put(key("a"), config, nil)
 	f.emit(t, key("a"), topicCreate, &eventsapi.ContainerCreate{ID: "a"})
 	f.emit(t, key("a"), topicTaskCreate, &eventsapi.TaskCreate{ContainerID: "a", Bundle: bundleWith(t, config)})
-	r.wait(t, 1, "lost a: its task was created with a credential spec that is not admitted: file://web.json: denied")
+	r.wait(t, 1, "lost a: its task was created with a credential spec that is not admitted: another document: denied")
 	if got := f.spec(key("a")); got != config {
 		t.Errorf("the record became %s", got)
 	}

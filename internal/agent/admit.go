@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -27,46 +28,122 @@ type admission struct {
 	document credspec.Document
 	spec     *credspec.Spec
 	secret   secrets.Ref
+
+	configured bool // the configuration names the secret for the document's DNS name
 }
 
 // Admit implements [hook.Admitter]: it resolves and validates what the
-// container asks for, asks the policy, finds the secret that goes with it and
-// makes sure that there is one, and answers with the document that carries the
-// container's grant.
-func (a *Agent) Admit(ctx context.Context, f hook.Facts) (hook.Admission, error) {
-	key := f.Key
-	m := &admission{facts: f, settings: a.settings.Load(), record: audit.Record{Container: &key, Image: f.Image}}
-	answer, err := a.admit(ctx, m)
-	if err == nil {
-		return answer, nil
-	}
-	m.record.Event, m.record.Reason = audit.AdmitRefused, err.Error()
-	a.recordRefusal(m.record)
-	a.decisions.put(m.record)
-	return hook.Admission{}, err
-}
-
-func (a *Agent) admit(ctx context.Context, m *admission) (hook.Admission, error) {
-	if err := m.resolve(ctx); err != nil {
+// container asks for, finds the secret that goes with it, asks the policy,
+// makes sure that the secret can be had, and answers with the document that
+// carries the container's grant.
+func (a *Agent) Admit(ctx context.Context, f hook.Facts) (answer hook.Admission, err error) {
+	m := a.admission(f)
+	defer func() {
+		if err == nil {
+			return
+		}
+		m.record.Event, m.record.Reason = audit.AdmitRefused, err.Error()
+		a.recordRefusal(m.record)
+		a.decisions.put(m.record)
+	}()
+	defer a.recovered("an admission", &err)
+	if err := checkFacts(f); err != nil {
 		return hook.Admission{}, err
 	}
-	if answer, again, err := a.admittedBefore(m); again || err != nil {
-		return answer, err
+	if g, ok := a.holds(f); ok {
+		return hook.Admission{Document: []byte(f.CredentialSpec), Grant: g.Name}, nil
 	}
-	if err := Permit(m.settings.Policy, m.facts, m.spec); err != nil {
-		return hook.Admission{}, fmt.Errorf("credential spec %s: %w", m.document.Ref, err)
-	}
-	found, err := m.chooseSecret(ctx)
+	found, err := a.decide(ctx, m)
 	if err != nil {
-		return hook.Admission{}, fmt.Errorf("credential spec %s: %w", m.document.Ref, err)
+		return hook.Admission{}, err
 	}
 	if !found {
 		return a.pass(m)
 	}
 	if err := m.checkSecret(ctx); err != nil {
-		return hook.Admission{}, fmt.Errorf("credential spec %s: %w", m.document.Ref, err)
+		return hook.Admission{}, err
 	}
 	return a.grant(m)
+}
+
+// Admitted implements [hook.Admitter].
+func (a *Agent) Admitted(ctx context.Context, f hook.Facts) (err error) {
+	defer a.recovered("an admission", &err)
+	// What runs is asked for, not what the annotation or the label names.
+	f.Annotations, f.Labels = without(f.Annotations), without(f.Labels)
+	if _, ok := a.holds(f); ok {
+		return nil
+	}
+	found, err := a.decide(ctx, a.admission(f))
+	if err == nil && found {
+		err = fmt.Errorf("it is a credential spec without the container's grant: %w", fault.ErrDenied)
+	}
+	return err
+}
+
+func without(m map[string]string) map[string]string {
+	m = maps.Clone(m)
+	delete(m, hook.KeyCredentialSpec)
+	return m
+}
+
+func (a *Agent) admission(f hook.Facts) *admission {
+	key := f.Key
+	return &admission{facts: f, settings: a.settings.Load(), record: audit.Record{Container: &key, Image: f.Image}}
+}
+
+// decide goes as far as can be gone without the secret itself. Not found
+// without an error means that the document is admitted as it is.
+func (a *Agent) decide(ctx context.Context, m *admission) (found bool, err error) {
+	if err := m.resolve(ctx); err != nil {
+		return false, err
+	}
+	if err := a.refuseForeignToken(m); err != nil {
+		return false, err
+	}
+	if found, err = m.chooseSecret(ctx); err != nil {
+		return false, fmt.Errorf("credential spec %s: %w", m.document.Ref, err)
+	}
+	if err := Permit(m.settings.Policy, m.facts, m.spec, m.record.Secret); err != nil {
+		return false, fmt.Errorf("credential spec %s: %w", m.document.Ref, err)
+	}
+	return found, nil
+}
+
+// Bounds of a container's facts. Runtimes are stricter: containerd's IDs have 76
+// characters at most, image references 4096 bytes.
+const (
+	maxName  = 256
+	maxImage = 4096
+)
+
+func checkFacts(f hook.Facts) error {
+	switch {
+	case f.ID == "" || f.Runtime == "":
+		return fmt.Errorf("the container's facts: neither id nor runtime may be empty: %w", fault.ErrMalformed)
+	case len(f.Runtime) > maxName || len(f.Namespace) > maxName || len(f.ID) > maxName:
+		return fmt.Errorf("the container's facts: runtime, namespace and id have at most %d bytes each: %w", maxName, fault.ErrMalformed)
+	case len(f.Image) > maxImage:
+		return fmt.Errorf("the container's facts: an image reference has at most %d bytes: %w", maxImage, fault.ErrMalformed)
+	}
+	return nil
+}
+
+// holds recognises a container that carries the document of its live grant: a
+// runtime shows it a second time, for example to the wrapper after the event
+// watch. An annotation that names something else by now asks anew.
+func (a *Agent) holds(f hook.Facts) (grant.Grant, bool) {
+	g, _, live := a.grants.Of(f.Key)
+	if !live || f.CredentialSpec == "" || g.Document != grant.Sum(f.CredentialSpec) {
+		return grant.Grant{}, false
+	}
+	if asked, _ := f.Ask(); asked != f.CredentialSpec {
+		ref, err := credspec.ParseRef(asked)
+		if err != nil || ref.String() != g.Reference {
+			return grant.Grant{}, false
+		}
+	}
+	return g, true
 }
 
 // resolve fetches the credential spec that the container asks for and makes
@@ -119,25 +196,21 @@ func invalid(problems []credspec.Problem) string {
 	return strings.Join(texts, "; ")
 }
 
-// admittedBefore recognises a document that this agent made. It is the
-// container's own when a runtime shows it a second time, for example to the
-// wrapper after the event watch; it is refused when it was taken from another
-// container or when its grant has ended.
-func (a *Agent) admittedBefore(m *admission) (answer hook.Admission, again bool, err error) {
+// refuseForeignToken refuses a document that this agent made for another
+// container, for one that is gone, or that was changed since.
+func (a *Agent) refuseForeignToken(m *admission) error {
 	h := m.spec.ActiveDirectoryConfig.HostAccountConfig
-	if h == nil || !strings.HasPrefix(h.PluginInput, wire.TokenPrefix) {
-		return hook.Admission{}, false, nil
+	if h == nil || !strings.HasPrefix(strings.TrimSpace(h.PluginInput), wire.TokenPrefix) {
+		return nil
 	}
-	g, live := a.grants.Redeemable(h.PluginInput)
-	switch {
-	case !live:
-		return hook.Admission{}, false, fmt.Errorf("credential spec %s: it was admitted for a container that is gone; use the document that it was made from: %w", m.document.Ref, fault.ErrDenied)
-	case g.Container != m.facts.Key:
-		return hook.Admission{}, false, fmt.Errorf("credential spec %s: it was admitted for the container %s and for no other: %w", m.document.Ref, g.Container, fault.ErrDenied)
-	case g.Document != grant.Sum(m.document.Data):
-		return hook.Admission{}, false, fmt.Errorf("credential spec %s: it was changed after it was admitted: %w", m.document.Ref, fault.ErrDenied)
+	why := "it was admitted for a container that is gone; use the document that it was made from"
+	if g, live := a.grants.Redeemable(h.PluginInput); live {
+		why = fmt.Sprintf("it was admitted for the container %s and for no other", g.Container)
+		if g.Container == m.facts.Key {
+			why = "it was changed after it was admitted"
+		}
 	}
-	return hook.Admission{Document: m.document.Data, Grant: g.Name}, true, nil
+	return fmt.Errorf("credential spec %s: %s: %w", m.document.Ref, why, fault.ErrDenied)
 }
 
 // chooseSecret finds the secret that goes with the credential spec: the one
@@ -146,7 +219,8 @@ func (a *Agent) admittedBefore(m *admission) (answer hook.Admission, again bool,
 // an error means that the document stays as it is.
 func (m *admission) chooseSecret(ctx context.Context) (found bool, err error) {
 	var text, where string
-	if h := m.spec.ActiveDirectoryConfig.HostAccountConfig; h != nil {
+	h := m.spec.ActiveDirectoryConfig.HostAccountConfig
+	if h != nil {
 		if !sameGUID(h.PluginGUID, credspec.PluginGUID) && !m.adopted(h.PluginGUID) {
 			name, _ := credspec.KnownPlugin(h.PluginGUID)
 			if name == "" {
@@ -163,7 +237,20 @@ func (m *admission) chooseSecret(ctx context.Context) (found bool, err error) {
 	if text != "" {
 		return true, m.useSecret(text, where)
 	}
-	return m.servingSecret(ctx)
+	none, err := m.servingSecret(ctx)
+	switch {
+	case err != nil:
+		return false, err
+	case none == nil:
+		return true, nil
+	case !m.settings.DomainJoined:
+		return false, fmt.Errorf("%w, and the host is no member of a domain", none)
+	case h != nil:
+		// CCG would ask the plugin, which has nothing to give.
+		return false, fmt.Errorf("%w, and the document names our plugin", none)
+	}
+	m.record.Reason = "the host is a domain member and no secret serves the domain " + m.spec.DomainJoinConfig.DnsName
+	return false, nil
 }
 
 func (m *admission) adopted(guid string) bool {
@@ -181,37 +268,43 @@ func sameGUID(a, b string) bool {
 
 // servingSecret finds the secret that serves the domain: the configured one of
 // the account, the configured one of the domain, the only local one of the
-// domain.
-func (m *admission) servingSecret(ctx context.Context) (found bool, err error) {
+// domain. There being none is not an error, but said in none.
+func (m *admission) servingSecret(ctx context.Context) (none, err error) {
 	d := m.spec.DomainJoinConfig
 	for _, account := range []string{d.MachineAccountName, ""} {
 		for _, s := range m.settings.Serve {
-			if strings.EqualFold(s.Account, account) && (strings.EqualFold(s.Domain, d.DnsName) || strings.EqualFold(s.Domain, d.NetBiosName)) {
-				return true, m.useSecret(s.Secret, "the configuration's secrets.serve")
+			byDNS := strings.EqualFold(s.Domain, d.DnsName)
+			if strings.EqualFold(s.Account, account) && (byDNS || strings.EqualFold(s.Domain, m.netbios())) {
+				m.configured = byDNS
+				return nil, m.useSecret(s.Secret, "the configuration's secrets.serve")
 			}
 		}
 	}
-	none := fmt.Errorf("no secret serves the domain %s: %w", d.DnsName, fault.ErrNotFound)
-	if m.settings.Local != nil {
-		entries, err := m.settings.Local.List(ctx)
-		if err != nil {
-			return false, err
-		}
-		entry, err := secrets.Serving(entries, d.DnsName, d.NetBiosName)
-		if err == nil {
-			m.secret, m.record.Secret = entry.Ref, entry.Ref.String()
-			return true, nil
-		}
-		if !errors.Is(err, fault.ErrNotFound) {
-			return false, err
-		}
-		none = err
+	if m.settings.Local == nil {
+		return fmt.Errorf("no secret serves the domain %s: %w", d.DnsName, fault.ErrNotFound), nil
 	}
-	if m.settings.DomainJoined {
-		m.record.Reason = "the host is a domain member and no secret serves the domain " + d.DnsName
-		return false, nil
+	entries, err := m.settings.Local.List(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return false, fmt.Errorf("%w, and the host is no member of a domain", none)
+	entry, err := secrets.Serving(entries, d.DnsName, m.netbios())
+	if errors.Is(err, fault.ErrNotFound) {
+		return err, nil
+	}
+	m.secret, m.record.Secret = entry.Ref, entry.Ref.String()
+	return nil, err
+}
+
+// netbios is the domain's NetBIOS name, as far as it can be believed. What ties
+// it to the DNS name is the document. One that an administrator has put where
+// the agent finds it is believed; one that a container brings along is its
+// author's word, by which any NetBIOS name could be had for any DNS name, and
+// is not, unless the configuration names the secret for the DNS name.
+func (m *admission) netbios() string {
+	if m.document.Ref.Scheme == credspec.SchemeRaw && !m.configured {
+		return ""
+	}
+	return m.spec.DomainJoinConfig.NetBiosName
 }
 
 func (m *admission) useSecret(text, where string) (err error) {
@@ -226,12 +319,14 @@ func (m *admission) useSecret(text, where string) (err error) {
 // spec's domain. It is fetched again, from the cache, when CCG asks.
 func (m *admission) checkSecret(ctx context.Context) error {
 	c, err := m.settings.Secrets.Fetch(ctx, m.secret)
-	if err != nil {
-		return err
+	if err == nil {
+		defer c.Wipe()
+		err = CheckDomain(m.secret, c, m.spec.DomainJoinConfig.DnsName, m.netbios())
 	}
-	defer c.Wipe()
-	d := m.spec.DomainJoinConfig
-	return CheckDomain(m.secret, c, d.DnsName, d.NetBiosName)
+	if err != nil {
+		return fmt.Errorf("credential spec %s: %w", m.document.Ref, err)
+	}
+	return nil
 }
 
 // pass admits a document as it is.
@@ -260,22 +355,33 @@ func (a *Agent) grant(m *admission) (hook.Admission, error) {
 	g := grant.Grant{
 		Name: newName(), Token: grant.Sum(token), Container: m.facts.Key, Image: m.facts.Image,
 		Reference: m.document.Ref.String(), Source: m.document.Digest, Document: grant.Sum(document),
-		Domain: d.DnsName, NetBIOS: d.NetBiosName, Account: d.MachineAccountName,
-		Secret: m.secret.String(), Created: time.Now().UTC(),
+		Domain: d.DnsName, NetBIOS: m.netbios(), Account: d.MachineAccountName,
+		Secret: m.secret.String(),
 	}
 	m.record.Event, m.record.Grant = audit.AdmitGranted, g.Name
-	if err := a.trail.Write(m.record); err != nil {
-		return hook.Admission{}, fmt.Errorf("%w: %w", fault.ErrUnavailable, err)
-	}
-	if old, _, ok := a.grants.Of(g.Container); ok {
-		a.revoked(old, "the container is created again")
-	}
-	if err := a.grants.Add(g); err != nil {
+	if err := a.oneStep(func() error { return a.replace(&g, m.record) }); err != nil {
 		return hook.Admission{}, fmt.Errorf("%w: %w", fault.ErrUnavailable, err)
 	}
 	a.decisions.remove(g.Container)
 	a.log.Info("admitted", "container", g.Container, "grant", g.Name, "reference", g.Reference, "account", g.Account, "domain", g.Domain)
 	return hook.Admission{Document: document, Grant: g.Name}, nil
+}
+
+// replace records and adds a grant, which ends an earlier one of the container.
+func (a *Agent) replace(g *grant.Grant, r audit.Record) error {
+	if err := a.trail.Write(r); err != nil {
+		return err
+	}
+	old, _, again := a.grants.Of(g.Container)
+	if again {
+		a.recordEnd(old, "the container is created again")
+	}
+	g.Created = time.Now().UTC()
+	err := a.grants.Add(*g)
+	if err != nil && again {
+		err = errors.Join(err, a.grants.End(old)) // what is recorded must be so
+	}
+	return err
 }
 
 // newName makes a grant's public name. Ten characters of rand.Text are 50

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,13 +58,19 @@ type Settings struct {
 // Agent implements [hook.Admitter] and [hook.Tracker]. It is safe for
 // concurrent use.
 type Agent struct {
-	settings  atomic.Pointer[Settings]
+	settings atomic.Pointer[Settings]
+
+	// step makes one step of what is recorded and what takes effect by it, so
+	// that the trail has the order in which things became true.
+	step      sync.Mutex
 	grants    *grant.Registry
 	decisions *decisions
 	trail     Trail
 	log       *slog.Logger
 	started   time.Time
 	status    []func(*Status)
+	refusals  refusals
+	confirmed confirmed
 }
 
 var (
@@ -77,6 +84,11 @@ type Options struct {
 	Trail    Trail
 	Log      *slog.Logger
 	Settings Settings
+	// Runtimes are those that will report their containers; see [Agent.Live].
+	// Until a runtime has, the grants of an earlier agent redeem nothing: their
+	// containers may have gone meanwhile. Grants of other runtimes redeem at
+	// once, and end only when something says so.
+	Runtimes []string
 }
 
 // New reads the grants of an earlier agent back and is ready to serve.
@@ -88,7 +100,7 @@ func New(o Options) (*Agent, error) {
 	if damaged > 0 {
 		o.Log.Warn("the journal of grants is damaged; the containers concerned cannot redeem until they are created again", "lines", damaged)
 	}
-	a := &Agent{grants: grants, decisions: newDecisions(), trail: o.Trail, log: o.Log, started: time.Now()}
+	a := &Agent{grants: grants, decisions: newDecisions(), trail: o.Trail, log: o.Log, started: time.Now(), confirmed: waitFor(o.Runtimes)}
 	a.Apply(o.Settings)
 	if err := a.trail.Write(audit.Record{Event: audit.AgentStarted, Reason: fmt.Sprintf("%d live grants", grants.Len())}); err != nil {
 		return nil, errors.Join(err, grants.Close())
@@ -105,6 +117,13 @@ func (a *Agent) Note(e audit.Event, reason string) {
 	if err := a.trail.Write(audit.Record{Event: e, Reason: reason}); err != nil {
 		a.log.Error("no audit record", "event", e, "error", err)
 	}
+}
+
+// oneStep runs f as one step; see Agent.step.
+func (a *Agent) oneStep(f func() error) error {
+	a.step.Lock()
+	defer a.step.Unlock()
+	return f()
 }
 
 // Close ends the agent. The grants stay for the next one.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -60,6 +61,7 @@ type world struct {
 	settings Settings
 	logs     *lockedBuffer
 	trail    *brittleTrail
+	runtimes []string
 }
 
 type lockedBuffer struct {
@@ -137,7 +139,7 @@ func newWorld(t testing.TB) *world {
 // start makes an agent on the state that is there, as after a kill.
 func (w *world) start() {
 	w.t.Helper()
-	a, err := New(Options{StateDir: w.dir, Trail: w.trail, Log: slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})), Settings: w.settings})
+	a, err := New(Options{StateDir: w.dir, Trail: w.trail, Log: slog.New(slog.NewJSONHandler(w.logs, &slog.HandlerOptions{Level: slog.LevelDebug})), Settings: w.settings, Runtimes: w.runtimes})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -349,7 +351,7 @@ func TestWhatACredentialSpecLacksIsSaidAndRefused(t *testing.T) {
 func TestAGrantEndsWithItsContainer(t *testing.T) {
 	w := newWorld(t)
 	one, two := w.admit(facts("c1", "file://webapp01.json")), w.admit(facts("c2", "file://webapp01.json"))
-	if err := w.Ended(t.Context(), facts("c1", "").Key, "deleted"); err != nil {
+	if err := w.Ended(t.Context(), facts("c1", "").Key, time.Now(), "deleted"); err != nil {
 		t.Fatal(err)
 	}
 	w.mustNotRedeem(tokenOf(t, one), fault.ErrNotFound)
@@ -365,7 +367,7 @@ func TestAGrantEndsWithItsContainer(t *testing.T) {
 func TestGrantsOutliveAnAgentThatIsKilled(t *testing.T) {
 	w := newWorld(t)
 	one, two := tokenOf(t, w.admit(facts("c1", "file://webapp01.json"))), tokenOf(t, w.admit(facts("c2", "file://webapp01.json")))
-	if err := w.Ended(t.Context(), facts("c2", "").Key, "deleted"); err != nil {
+	if err := w.Ended(t.Context(), facts("c2", "").Key, time.Now(), "deleted"); err != nil {
 		t.Fatal(err)
 	}
 	killed := w.Agent // not closed: nothing is written at its end
@@ -398,26 +400,67 @@ func TestADocumentIsGoodForItsOwnContainerOnly(t *testing.T) {
 	own := facts("c1", "file://webapp01.json")
 	answer := w.admit(own)
 
-	again := hook.Facts{Key: own.Key, CredentialSpec: string(answer.Document)}
-	if got := w.admit(again); !bytes.Equal(got.Document, answer.Document) || got.Grant != answer.Grant {
-		t.Error("the same container's document changed at the second look")
+	// As the wrapper sees a container that the watch has been at: the
+	// annotation is still there.
+	again := own
+	again.CredentialSpec = string(answer.Document)
+	bare := hook.Facts{Key: own.Key, CredentialSpec: string(answer.Document)}
+	for _, f := range []hook.Facts{again, bare} {
+		if got := w.admit(f); !bytes.Equal(got.Document, answer.Document) || got.Grant != answer.Grant {
+			t.Error("the same container's document changed at the second look")
+		}
+		if err := w.Admitted(t.Context(), f); err != nil {
+			t.Errorf("its own document: %v", err)
+		}
 	}
-	if w.Status().Grants != 1 {
-		t.Errorf("%d grants", w.Status().Grants)
+	if w.Status().Grants != 1 || len(w.records(audit.AdmitGranted)) != 1 {
+		t.Errorf("%d grants, %v", w.Status().Grants, w.records())
 	}
-	other := hook.Facts{Key: facts("c2", "").Key, CredentialSpec: string(answer.Document)}
-	if _, err := w.Admit(t.Context(), other); !errors.Is(err, fault.ErrDenied) || !strings.Contains(err.Error(), "c1") {
-		t.Errorf("another container with this document: %v", err)
+	w.mustRedeem(tokenOf(t, answer))
+	changed := strings.ReplaceAll(string(answer.Document), "webapp01", "webapp02")
+	for name, f := range map[string]hook.Facts{
+		"another container with this document": {Key: facts("c2", "").Key, CredentialSpec: string(answer.Document)},
+		"the container with another document":  {Key: own.Key, CredentialSpec: changed},
+	} {
+		if _, err := w.Admit(t.Context(), f); !errors.Is(err, fault.ErrDenied) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := w.Admitted(t.Context(), f); !errors.Is(err, fault.ErrDenied) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
-	changed := hook.Facts{Key: own.Key, CredentialSpec: strings.Replace(string(answer.Document), "webapp01", "webapp02", -1)}
-	if _, err := w.Admit(t.Context(), changed); !errors.Is(err, fault.ErrDenied) {
-		t.Errorf("the container with a changed document: %v", err)
-	}
-	if err := w.Ended(t.Context(), own.Key, "deleted"); err != nil {
+	if err := w.Ended(t.Context(), own.Key, time.Now(), "deleted"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Admit(t.Context(), again); !errors.Is(err, fault.ErrDenied) {
+	if _, err := w.Admit(t.Context(), bare); !errors.Is(err, fault.ErrDenied) {
 		t.Errorf("the document of a container that was deleted: %v", err)
+	}
+}
+
+func TestAskingWhatWasAdmittedChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	token := tokenOf(t, w.admit(facts("c1", "file://webapp01.json")))
+	before := len(w.records())
+	unadmitted := facts("c1", "file://webapp01.json")
+	unadmitted.CredentialSpec = contoso
+	if err := w.Admitted(t.Context(), unadmitted); !errors.Is(err, fault.ErrDenied) {
+		t.Errorf("a document without the grant: %v", err)
+	}
+	if len(w.records()) != before || w.Status().Grants != 1 {
+		t.Error("it left a record or a grant")
+	}
+	w.mustRedeem(token)
+}
+
+func TestAnAnnotationThatNamesSomethingElseAsksAnew(t *testing.T) {
+	w := newWorld(t)
+	w.file("other.json", strings.Replace(contoso, `"webapp01", "Scope": "CONTOSO"`, `"webapp02", "Scope": "CONTOSO"`, 1))
+	f := facts("c1", "file://webapp01.json")
+	first := w.admit(f)
+	f.CredentialSpec = string(first.Document)
+	f.Annotations = map[string]string{annotation: "file://other.json"}
+	if second := w.admit(f); second.Grant == first.Grant {
+		t.Error("the earlier document was given again")
 	}
 }
 
@@ -528,7 +571,8 @@ func TestThePolicyNarrowsWhoMayUseAGMSA(t *testing.T) {
 		admits bool
 	}{
 		"an empty rule":        {config.Rule{}, true},
-		"its domain":           {config.Rule{Domains: []string{"CONTOSO"}}, true},
+		"its domain":           {config.Rule{Domains: []string{"Contoso.COM"}}, true},
+		"its NetBIOS name":     {config.Rule{Domains: []string{"CONTOSO"}}, false},
 		"another domain":       {config.Rule{Domains: []string{"fabrikam.com"}}, false},
 		"its account":          {config.Rule{Accounts: []config.Pattern{"WEBAPP*"}}, true},
 		"another account":      {config.Rule{Accounts: []config.Pattern{"db*"}}, false},
@@ -538,6 +582,8 @@ func TestThePolicyNarrowsWhoMayUseAGMSA(t *testing.T) {
 		"another image":        {config.Rule{Images: []config.Pattern{"evil.example/*"}}, false},
 		"its label":            {config.Rule{Labels: map[string]config.Pattern{annotation: "file://*"}}, true},
 		"a label it lacks":     {config.Rule{Labels: map[string]config.Pattern{"team": "*"}}, false},
+		"its secret":           {config.Rule{Secrets: []config.Pattern{"local://contoso"}}, true},
+		"another secret":       {config.Rule{Secrets: []config.Pattern{"local://other"}}, false},
 		"all but one of three": {config.Rule{Domains: []string{"contoso.com"}, Accounts: []config.Pattern{"webapp01"}, Images: []config.Pattern{"x"}}, false},
 	}
 	for name, tt := range tests {
@@ -574,7 +620,7 @@ func TestNothingTakesEffectThatCannotBeRecorded(t *testing.T) {
 	}
 	w.mustNotRedeem(token, fault.ErrUnavailable)
 	// But a grant must end.
-	if err := w.Ended(t.Context(), facts("c1", "").Key, "deleted"); err != nil {
+	if err := w.Ended(t.Context(), facts("c1", "").Key, time.Now(), "deleted"); err != nil {
 		t.Error(err)
 	}
 	w.trail.fails = false
@@ -622,6 +668,203 @@ func TestRefusedContainersAreForgottenInTheOrderTheyCame(t *testing.T) {
 		t.Errorf("the third is still there: %v", err)
 	}
 	if _, err := w.Container("3"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestANameThatADocumentMakesUpDoesNotGetAnotherDomainsSecret(t *testing.T) {
+	named := func(dns, netbios string) string {
+		return strings.NewReplacer(`"DnsName": "contoso.com"`, `"DnsName": "`+dns+`"`, `"NetBiosName": "CONTOSO"`, `"NetBiosName": "`+netbios+`"`).Replace(contoso)
+	}
+	raw := func(doc string) hook.Facts { return hook.Facts{Key: facts("c1", "").Key, CredentialSpec: doc} }
+	t.Run("a DNS name in the place of the NetBIOS name", func(t *testing.T) {
+		w := newWorld(t)
+		if _, err := w.Admit(t.Context(), raw(named("evil.example", "contoso.com"))); err == nil {
+			t.Error("admitted")
+		}
+	})
+	t.Run("a NetBIOS name that its author made up", func(t *testing.T) {
+		w := newWorld(t)
+		w.put("contoso", "CONTOSO")
+		if _, err := w.Admit(t.Context(), raw(named("evil.example", "CONTOSO"))); err == nil {
+			t.Error("admitted")
+		}
+		f := raw(contoso)
+		f.Annotations = map[string]string{hook.KeySecret: "local://contoso"}
+		if _, err := w.Admit(t.Context(), f); !errors.Is(err, fault.ErrDenied) || !strings.Contains(err.Error(), "secrets.serve") {
+			t.Errorf("not told what to do: %v", err)
+		}
+	})
+	t.Run("unless an administrator has put the document there", func(t *testing.T) {
+		w := newWorld(t)
+		w.put("contoso", "CONTOSO")
+		w.mustRedeemAs(w.admit(facts("c1", "file://webapp01.json")), "CONTOSO")
+	})
+	t.Run("or has named the secret for the DNS name", func(t *testing.T) {
+		w := newWorld(t)
+		w.put("contoso", "CONTOSO")
+		w.apply(func(s *Settings) { s.Serve = []config.Serve{{Domain: "contoso.com", Secret: "local://contoso"}} })
+		w.mustRedeemAs(w.admit(raw(contoso)), "CONTOSO")
+	})
+}
+
+func (w *world) mustRedeemAs(a hook.Admission, domain string) {
+	w.t.Helper()
+	c, err := w.redeem(tokenOf(w.t, a))
+	if err != nil || c.Domain != domain {
+		w.t.Errorf("redeemed %v", err)
+	}
+	c.Wipe()
+}
+
+func TestADomainRuleCoversTheScopesOfAllAccounts(t *testing.T) {
+	w := newWorld(t)
+	w.apply(func(s *Settings) { s.Policy.Allow = []config.Rule{{Domains: []string{"contoso.com"}}} })
+	w.file("x.json", strings.Replace(contoso, `{"Name": "webapp01", "Scope": "CONTOSO"}`, `{"Name": "webapp01", "Scope": "CONTOSO"}, {"Name": "payroll", "Scope": "fabrikam.com"}`, 1))
+	if _, err := w.Admit(t.Context(), facts("c1", "file://x.json")); !errors.Is(err, fault.ErrDenied) || !strings.Contains(err.Error(), "fabrikam.com") {
+		t.Error(err)
+	}
+}
+
+func TestOurPluginWithoutASecretIsRefusedOnADomainMemberToo(t *testing.T) {
+	w := newWorld(t)
+	w.apply(func(s *Settings) { s.DomainJoined, s.Local = true, nil })
+	w.file("x.json", withHost(t, credspec.PluginGUID, ""))
+	if _, err := w.Admit(t.Context(), facts("c1", "file://x.json")); !errors.Is(err, fault.ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+func TestTheEndOfAnEarlierContainerSparesItsSuccessorsGrant(t *testing.T) {
+	w := newWorld(t)
+	f := facts("c1", "file://webapp01.json")
+	w.admit(f)
+	deleted := time.Now()
+	token := tokenOf(t, w.admit(f))
+	if err := w.Ended(t.Context(), f.Key, deleted, "deleted"); err != nil {
+		t.Fatal(err)
+	}
+	w.mustRedeem(token)
+}
+
+func TestEveryGrantThatEndsIsRecordedOnce(t *testing.T) {
+	w := newWorld(t)
+	const n = 40
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			if _, err := w.Admit(t.Context(), facts("same", "file://webapp01.json")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	key := facts("same", "").Key
+	for range 2 {
+		wg.Go(func() { _ = w.Ended(t.Context(), key, time.Now(), "deleted") })
+		wg.Go(func() { _ = w.Live(t.Context(), "containerd", w.Mark(), nil) })
+	}
+	wg.Wait()
+	granted, ended := map[string]int{}, map[string]int{}
+	for _, r := range w.records(audit.AdmitGranted) {
+		granted[r.Grant]++
+	}
+	for _, r := range w.records(audit.GrantRevoked) {
+		ended[r.Grant]++
+	}
+	if diff := cmp.Diff(granted, ended); diff != "" || len(granted) != n {
+		t.Errorf("%d granted; granted and ended differ: %s", len(granted), diff)
+	}
+}
+
+func TestNothingIsReleasedAfterTheRecordOfTheGrantsEnd(t *testing.T) {
+	w := newWorld(t)
+	f := facts("c1", "file://webapp01.json")
+	token := tokenOf(t, w.admit(f))
+	// The container goes when everything but the release itself is decided.
+	c, err := w.Redeem(t.Context(), nil, func() error { return w.Ended(t.Context(), f.Key, time.Now(), "deleted") }, token)
+	if c != nil || !errors.Is(err, fault.ErrNotFound) {
+		t.Errorf("released %v, %v", c != nil, err)
+	}
+	if got := w.records(audit.RedeemReleased); len(got) != 0 {
+		t.Errorf("records: %v", got)
+	}
+}
+
+func TestGrantsOfAnEarlierAgentWaitForTheListingOfContainers(t *testing.T) {
+	w := newWorld(t)
+	stays, goes := facts("stays", "file://webapp01.json"), facts("goes", "file://webapp01.json")
+	a, b := tokenOf(t, w.admit(stays)), tokenOf(t, w.admit(goes))
+	w.runtimes = []string{"containerd"}
+	killed := w.Agent
+	w.start()
+	defer killed.Close() //nolint:errcheck // only for its file
+	impatient, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := w.Redeem(impatient, nil, allowed, a); !errors.Is(err, fault.ErrUnavailable) {
+		t.Errorf("before the listing: %v", err)
+	}
+	done := make(chan error)
+	go func() {
+		c, err := w.redeem(a)
+		c.Wipe()
+		done <- err
+	}()
+	if err := w.Live(t.Context(), "containerd", w.Mark(), []hook.Key{stays.Key}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("after the listing: %v", err)
+	}
+	w.mustNotRedeem(b, fault.ErrNotFound)
+	w.mustRedeem(tokenOf(t, w.admit(facts("new", "file://webapp01.json"))))
+}
+
+func TestRefusalsOfOneCallerCannotFloodTheTrail(t *testing.T) {
+	w := newWorld(t)
+	const n = 500
+	for range n {
+		w.mustNotRedeem(wire.TokenPrefix+strings.Repeat("A", 43), fault.ErrNotFound)
+	}
+	if got := len(w.records(audit.RedeemRefused)); got > refusalBurst {
+		t.Errorf("%d records", got)
+	}
+	r := audit.Record{Event: audit.RedeemRefused, Peer: &audit.Peer{PID: 1, User: "uid:0"}, Reason: "x"}
+	if !w.refusals.thin(&r, time.Now().Add(refusalInterval)) || !strings.Contains(r.Reason, fmt.Sprint(n-refusalBurst)) {
+		t.Errorf("what was left out is not told: %q", r.Reason)
+	}
+}
+
+func TestAPanicInASourceIsARefusal(t *testing.T) {
+	w := newWorld(t)
+	w.apply(func(s *Settings) { s.Specs = panicking{} })
+	_, err := w.Admit(t.Context(), facts("c1", "file://webapp01.json"))
+	if err == nil || strings.Contains(err.Error(), "p4ss-canary") {
+		t.Error(err)
+	}
+	if len(w.records(audit.AdmitRefused)) != 1 {
+		t.Error("no record")
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Resolve(context.Context, credspec.Ref) (credspec.Document, error) {
+	panic("p4ss-canary")
+}
+
+func TestWhatIsRememberedOfARefusalIsBounded(t *testing.T) {
+	w := newWorld(t)
+	f := facts("c1", "raw://{"+strings.Repeat(`"x":`, 30<<10))
+	f.Image = strings.Repeat("i", maxImage)
+	if _, err := w.Admit(t.Context(), f); err == nil {
+		t.Fatal("admitted")
+	}
+	if b, err := json.Marshal(w.Containers()); err != nil || len(b) > 8<<10 {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+	f.Image += "i"
+	if _, err := w.Admit(t.Context(), f); !errors.Is(err, fault.ErrMalformed) {
 		t.Error(err)
 	}
 }

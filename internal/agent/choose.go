@@ -4,18 +4,24 @@ import (
 	"context"
 
 	"github.com/gmsa-agent/gmsa-agent/credspec"
-	"github.com/gmsa-agent/gmsa-agent/hook"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 )
 
-// ChooseSecret finds the secret that an admission would use for a credential
-// spec of a container that names none itself. Without a secret the document
-// would pass as it is, and passed says why; else the error is the admission's.
-func ChooseSecret(ctx context.Context, s *Settings, spec *credspec.Spec) (ref secrets.Ref, passed string, err error) {
-	m := &admission{facts: hook.Facts{}, settings: s, spec: spec}
+// Choice is which secret an admission would use.
+type Choice struct {
+	Secret  secrets.Ref
+	NetBIOS string // the domain's name that the secret may be of beside the DNS name; see [CheckDomain]
+	Passed  string // why the document would pass as it is, without a secret; empty if there is one
+}
+
+// ChooseSecret finds the secret that an admission would use for a document of a
+// container that names none itself. The error is the admission's.
+func ChooseSecret(ctx context.Context, s *Settings, document credspec.Document, spec *credspec.Spec) (Choice, error) {
+	m := &admission{settings: s, document: document, spec: spec}
 	found, err := m.chooseSecret(ctx)
-	if err != nil || found {
-		return m.secret, "", err
+	c := Choice{Secret: m.secret, NetBIOS: m.netbios()}
+	if err == nil && !found {
+		c.Passed = m.record.Reason
 	}
-	return secrets.Ref{}, m.record.Reason, nil
+	return c, err
 }

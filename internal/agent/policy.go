@@ -12,17 +12,18 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 )
 
-// Permit says whether the policy lets a container use a credential spec. The
-// error wraps [fault.ErrDenied] and names, for each rule, the first thing that
-// the rule does not allow. That a secret must be of the credential spec's
-// domain is not among the rules: no configuration turns it off.
-func Permit(p config.Policy, f hook.Facts, s *credspec.Spec) error {
+// Permit says whether the policy lets a container use a credential spec with a
+// secret (its reference; empty if none is used). The error wraps
+// [fault.ErrDenied] and names, for each rule, the first thing that the rule
+// does not allow. That a secret must be of the credential spec's domain is not
+// among the rules: no configuration turns it off.
+func Permit(p config.Policy, f hook.Facts, s *credspec.Spec, secret string) error {
 	if p.Allow == nil {
 		return nil
 	}
 	var refusals []string
 	for _, r := range p.Allow {
-		refusal := refuses(r, f, s)
+		refusal := refuses(r, f, s, secret)
 		if refusal == "" {
 			return nil
 		}
@@ -34,12 +35,13 @@ func Permit(p config.Policy, f hook.Facts, s *credspec.Spec) error {
 }
 
 // refuses returns the first thing that a rule does not allow, or "".
-func refuses(r config.Rule, f hook.Facts, s *credspec.Spec) string {
-	d := s.DomainJoinConfig
-	if r.Domains != nil && !slices.ContainsFunc(r.Domains, func(x string) bool {
-		return strings.EqualFold(x, d.DnsName) || strings.EqualFold(x, d.NetBiosName)
-	}) {
-		return "the domain " + d.DnsName
+func refuses(r config.Rule, f hook.Facts, s *credspec.Spec, secret string) string {
+	if r.Domains != nil {
+		for _, name := range domains(s) {
+			if !slices.ContainsFunc(r.Domains, func(x string) bool { return strings.EqualFold(x, name) }) {
+				return "the domain " + name
+			}
+		}
 	}
 	if r.Accounts != nil {
 		for _, name := range accounts(s) {
@@ -53,6 +55,12 @@ func refuses(r config.Rule, f hook.Facts, s *credspec.Spec) string {
 	}
 	if r.Images != nil && !fits(r.Images, f.Image) {
 		return fmt.Sprintf("the image %q", f.Image)
+	}
+	if r.Secrets != nil && !fits(r.Secrets, secret) {
+		if secret == "" {
+			return "a credential spec that is used without a secret"
+		}
+		return "the secret " + secret
 	}
 	for k, want := range r.Labels {
 		// Annotations and labels are one thing to the rules, and one must not
@@ -77,7 +85,24 @@ func CheckDomain(ref secrets.Ref, c *secrets.Credential, dns, netbios string) er
 	if c.Serves(dns, netbios) {
 		return nil
 	}
+	if netbios == "" && !strings.Contains(c.Domain, ".") {
+		return fmt.Errorf("secret %s: it names its domain %s without the DNS name, which is not enough for a document that a container brings along; store it with the DNS name, or name it for %s in the configuration's secrets.serve: %w", ref, c.Domain, dns, fault.ErrDenied)
+	}
 	return fmt.Errorf("secret %s: it is of the domain %s and serves no credential spec of %s: %w", ref, c.Domain, dns, fault.ErrDenied)
+}
+
+// domains are the domain of a credential spec, by its DNS name, and what else
+// the scopes of its accounts name: a NetBIOS name that is not the domain's own
+// stands for itself.
+func domains(s *credspec.Spec) []string {
+	d := s.DomainJoinConfig
+	names := []string{d.DnsName}
+	for _, a := range s.ActiveDirectoryConfig.GroupManagedServiceAccounts {
+		if !strings.EqualFold(a.Scope, d.NetBiosName) && !containsFold(names, a.Scope) {
+			names = append(names, a.Scope)
+		}
+	}
+	return names
 }
 
 // accounts are all gMSAs that a credential spec names, each once.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/gmsa-agent/gmsa-agent/internal/audit"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
-	"github.com/gmsa-agent/gmsa-agent/internal/grant"
 	"github.com/gmsa-agent/gmsa-agent/internal/wire"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 )
@@ -22,51 +21,49 @@ var errGrantEnded = &wire.Refusal{Code: wire.CodeUnknownGrant, Message: "the gra
 //
 // The error is a [*wire.Refusal] for a token without a live grant; else it
 // wraps the fault kind of the secret's store or of the policy.
-func (a *Agent) Redeem(ctx context.Context, peer *audit.Peer, authorize func() error, token string) (*secrets.Credential, error) {
+func (a *Agent) Redeem(ctx context.Context, peer *audit.Peer, authorize func() error, token string) (c *secrets.Credential, err error) {
 	r := audit.Record{Peer: peer}
-	c, g, err := a.redeem(ctx, &r, token)
-	if err == nil {
-		err = authorize()
-	}
-	if err != nil {
-		c.Wipe()
-		r.Event, r.Reason = audit.RedeemRefused, err.Error()
-		a.recordRefusal(r)
-		return nil, err
-	}
-	r.Event, r.Version = audit.RedeemReleased, c.Version
-	if err := a.trail.Write(r); err != nil {
-		c.Wipe()
-		return nil, fmt.Errorf("%w: %w", fault.ErrUnavailable, err)
-	}
-	a.grants.Released(g, time.Now())
-	return c, nil
-}
-
-func (a *Agent) redeem(ctx context.Context, r *audit.Record, token string) (*secrets.Credential, grant.Grant, error) {
+	defer func() {
+		if err != nil {
+			c.Wipe()
+			c = nil
+			r.Event, r.Reason = audit.RedeemRefused, err.Error()
+			a.recordRefusal(r)
+		}
+	}()
+	defer a.recovered("a redemption", &err)
 	g, ok := a.grants.Redeemable(token)
 	if !ok {
-		return nil, g, errGrantEnded
+		return nil, errGrantEnded
 	}
-	*r = ofGrant(*r, g)
+	r = ofGrant(r, g)
+	if err := a.confirmed.wait(ctx, g); err != nil {
+		return nil, err
+	}
 	ref, err := secrets.ParseRef(g.Secret)
 	if err != nil {
-		return nil, g, err
+		return nil, err
 	}
-	c, err := a.settings.Load().Secrets.Fetch(ctx, ref)
-	if err != nil {
-		return nil, g, err
+	if c, err = a.settings.Load().Secrets.Fetch(ctx, ref); err != nil {
+		return nil, err
 	}
-	// The secret may have been changed since the admission, and the container
-	// may have gone while it was fetched.
-	if err = CheckDomain(ref, c, g.Domain, g.NetBIOS); err == nil {
-		if _, live := a.grants.Redeemable(token); !live {
-			err = errGrantEnded
+	// The secret may have been changed since the admission.
+	if err := CheckDomain(ref, c, g.Domain, g.NetBIOS); err != nil {
+		return c, err
+	}
+	if err := authorize(); err != nil {
+		return c, err
+	}
+	r.Event, r.Version = audit.RedeemReleased, c.Version
+	return c, a.oneStep(func() error {
+		// The container may have gone while the secret was fetched.
+		if _, live := a.grants.Live(g); !live {
+			return errGrantEnded
 		}
-	}
-	if err != nil {
-		c.Wipe()
-		return nil, g, err
-	}
-	return c, g, nil
+		if err := a.trail.Write(r); err != nil {
+			return fmt.Errorf("%w: %w", fault.ErrUnavailable, err)
+		}
+		a.grants.Released(g, time.Now())
+		return nil
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -29,6 +30,10 @@ const (
 // admitTimeout bounds an admission. It is shorter than what the wrapper waits,
 // so that the reason which the user reads is the agent's.
 const admitTimeout = 15 * time.Second
+
+// strangerPatience is how long a caller who will be refused may take to send
+// his request. A program that means to be served has sent it already.
+const strangerPatience = 250 * time.Millisecond
 
 // acceptPause keeps a listener that fails again and again (no more handles)
 // from taking the processor with it.
@@ -89,7 +94,12 @@ func (a *Agent) serve(ctx context.Context, l net.Listener, answer func(context.C
 		}
 		wg.Go(func() {
 			defer c.Close() //nolint:errcheck // nobody is left to be told
-			if err := answer(ctx, c); err != nil && !errors.Is(err, io.EOF) {
+			var err error
+			func() {
+				defer a.recovered("a caller", &err)
+				err = answer(ctx, c)
+			}()
+			if err != nil && !errors.Is(err, io.EOF) {
 				a.log.Debug("a caller was not answered", "peer", c.Peer().String(), "error", err)
 			}
 		})
@@ -106,7 +116,21 @@ func (a *Agent) authorize(c caller, refused audit.Event) error {
 	return err
 }
 
+// recovered turns a panic into an error, so that no input takes the agent down.
+// What was panicked with may hold a secret: only its type is told.
+func (a *Agent) recovered(what string, err *error) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	a.log.Error("panic", "in", what, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+	*err = fmt.Errorf("%s failed inside the agent; its log has more", what)
+}
+
 func (a *Agent) recordRefusal(r audit.Record) {
+	if !a.refusals.thin(&r, time.Now()) {
+		return
+	}
 	if err := a.trail.Write(r); err != nil {
 		a.log.Error("no audit record of a refusal", "event", r.Event, "error", err)
 	}
@@ -123,13 +147,18 @@ func (a *Agent) answerRedeem(ctx context.Context, c caller) error {
 	if err := c.SetDeadline(time.Now().Add(wire.AnswerTimeout)); err != nil {
 		return err
 	}
-	// Read first: a refusal to a caller who is still writing may not arrive.
+	if err := a.authorize(c, audit.RedeemRefused); err != nil {
+		// A refusal to a caller who is still writing may not arrive: let him
+		// finish, but not for long.
+		if err := c.SetReadDeadline(time.Now().Add(strangerPatience)); err != nil {
+			return err
+		}
+		_, _ = wire.ReadRedeem(c)
+		return wire.WriteRefusal(c, wire.CodeDenied, "the caller is not CCG's plugin host")
+	}
 	token, err := wire.ReadRedeem(c)
 	if errors.Is(err, io.EOF) {
 		return err // connected and went away
-	}
-	if err := a.authorize(c, audit.RedeemRefused); err != nil {
-		return wire.WriteRefusal(c, wire.CodeDenied, "the caller is not CCG's plugin host")
 	}
 	if err != nil {
 		a.recordRefusal(audit.Record{Event: audit.RedeemRefused, Peer: describe(c.Peer()), Reason: err.Error()})
@@ -159,8 +188,8 @@ func (a *Agent) command(ctx context.Context, req control.Request, asked func(hoo
 		if err := control.Decode(req.Body, "the container's facts", &f); err != nil {
 			return nil, err
 		}
-		if f.ID == "" || f.Runtime == "" {
-			return nil, fmt.Errorf("the container's facts: neither id nor runtime may be empty: %w", fault.ErrMalformed)
+		if err := checkFacts(f); err != nil {
+			return nil, err
 		}
 		asked(f.Key)
 		ctx, cancel := context.WithTimeout(ctx, admitTimeout)

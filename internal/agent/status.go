@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -154,6 +155,9 @@ func newDecisions() *decisions { return &decisions{byKey: map[hook.Key]audit.Rec
 
 func (d *decisions) put(r audit.Record) {
 	r.Time = time.Now().UTC()
+	for _, s := range []*string{&r.Image, &r.Reference, &r.Secret, &r.Domain, &r.Account, &r.Reason} {
+		*s = short(*s)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.drop(*r.Container)
@@ -168,6 +172,25 @@ func (d *decisions) remove(k hook.Key) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.drop(k)
+}
+
+// removeBefore forgets a decision that was made before a container ended.
+func (d *decisions) removeBefore(k hook.Key, at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r, ok := d.byKey[k]; ok && !r.Time.After(at) {
+		d.drop(k)
+	}
+}
+
+// short cuts a text that somebody else wrote, so that what is remembered of
+// refused containers stays within 2 MiB.
+func short(s string) string {
+	const most = 1024
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 func (d *decisions) drop(k hook.Key) {

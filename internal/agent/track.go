@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/gmsa-agent/gmsa-agent/hook"
 	"github.com/gmsa-agent/gmsa-agent/internal/audit"
@@ -10,19 +11,22 @@ import (
 )
 
 // Ended implements [hook.Tracker].
-func (a *Agent) Ended(_ context.Context, k hook.Key, reason string) error {
-	a.decisions.remove(k)
-	g, _, ok := a.grants.Of(k)
-	if !ok {
-		return nil
-	}
-	return a.end(g, reason)
+func (a *Agent) Ended(_ context.Context, k hook.Key, at time.Time, reason string) error {
+	a.decisions.removeBefore(k, at)
+	return a.oneStep(func() error {
+		g, _, ok := a.grants.Of(k)
+		if !ok || g.Created.After(at) {
+			return nil
+		}
+		return a.end(g, reason)
+	})
 }
 
 // Mark implements [hook.Tracker].
 func (a *Agent) Mark() hook.Mark { return a.grants.Mark() }
 
-// Live implements [hook.Tracker].
+// Live implements [hook.Tracker]. It also confirms the runtime's other grants
+// of an earlier agent: their containers exist.
 func (a *Agent) Live(_ context.Context, runtime string, asOf hook.Mark, keys []hook.Key) error {
 	exists := make(map[hook.Key]bool, len(keys))
 	for _, k := range keys {
@@ -30,10 +34,17 @@ func (a *Agent) Live(_ context.Context, runtime string, asOf hook.Mark, keys []h
 	}
 	var errs []error
 	for _, g := range a.grants.Before(runtime, asOf) {
-		if !exists[g.Container] {
-			errs = append(errs, a.end(g, "the container is gone"))
+		if exists[g.Container] {
+			continue
 		}
+		errs = append(errs, a.oneStep(func() error {
+			if _, live := a.grants.Live(g); !live {
+				return nil
+			}
+			return a.end(g, "the container is gone")
+		}))
 	}
+	a.confirmed.listed(runtime)
 	return errors.Join(errs...)
 }
 
@@ -48,13 +59,13 @@ func (a *Agent) Lost(_ context.Context, k hook.Key, reason string) error {
 }
 
 // end revokes a grant: record first, but a record that cannot be written does
-// not keep the grant alive.
+// not keep the grant alive. The caller holds the step.
 func (a *Agent) end(g grant.Grant, reason string) error {
-	a.revoked(g, reason)
+	a.recordEnd(g, reason)
 	return a.grants.End(g)
 }
 
-func (a *Agent) revoked(g grant.Grant, reason string) {
+func (a *Agent) recordEnd(g grant.Grant, reason string) {
 	if err := a.trail.Write(ofGrant(audit.Record{Event: audit.GrantRevoked, Reason: reason}, g)); err != nil {
 		a.log.Error("no audit record of a revocation", "container", g.Container, "grant", g.Name, "error", err)
 	}

@@ -129,7 +129,7 @@ func (d *decoder) policy(p Policy) {
 	}
 	for i, r := range p.Allow {
 		key := fmt.Sprintf("policy.allow[%d]", i)
-		if r.Domains == nil && r.Accounts == nil && r.Namespaces == nil && r.Images == nil && r.Labels == nil {
+		if r.Domains == nil && r.Accounts == nil && r.Namespaces == nil && r.Images == nil && r.Labels == nil && r.Secrets == nil {
 			d.wrong(key, "is empty: it must have at least one of %s", strings.Join(ruleKeys, ", "))
 		}
 		d.notEmpty(key+".domains", r.Domains != nil, len(r.Domains))
@@ -137,8 +137,14 @@ func (d *decoder) policy(p Policy) {
 		d.notEmpty(key+".namespaces", r.Namespaces != nil, len(r.Namespaces))
 		d.notEmpty(key+".images", r.Images != nil, len(r.Images))
 		d.notEmpty(key+".labels", r.Labels != nil, len(r.Labels))
+		d.notEmpty(key+".secrets", r.Secrets != nil, len(r.Secrets))
 		for j, name := range r.Domains {
-			d.domain(fmt.Sprintf("%s.domains[%d]", key, j), name)
+			at := fmt.Sprintf("%s.domains[%d]", key, j)
+			d.domain(at, name)
+			if name != "" && !strings.Contains(name, ".") {
+				// Its author writes a document's NetBIOS name; nothing checks it.
+				d.wrong(at, "must be a DNS name, such as contoso.com: a credential spec can claim any NetBIOS name")
+			}
 		}
 		for j, name := range r.Accounts {
 			d.account(fmt.Sprintf("%s.accounts[%d]", key, j), string(name))
@@ -146,7 +152,7 @@ func (d *decoder) policy(p Policy) {
 	}
 }
 
-var ruleKeys = []string{"domains", "accounts", "namespaces", "images", "labels"}
+var ruleKeys = []string{"domains", "accounts", "namespaces", "images", "labels", "secrets"}
 
 // notEmpty refuses "images: []": is it no image, or any?
 func (d *decoder) notEmpty(key string, given bool, n int) {

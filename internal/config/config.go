@@ -121,11 +121,12 @@ type Policy struct {
 // Rule allows the containers that fit all of its fields; a field that is not
 // given fits every container.
 type Rule struct {
-	Domains    []string           `yaml:"domains,omitempty"`    // the credential spec's domain, DNS or NetBIOS name
+	Domains    []string           `yaml:"domains,omitempty"`    // DNS names; the credential spec's, and of all its accounts' scopes
 	Accounts   []Pattern          `yaml:"accounts,omitempty"`   // the gMSA's name without "$"
 	Namespaces []Pattern          `yaml:"namespaces,omitempty"` // the runtime's namespace
 	Images     []Pattern          `yaml:"images,omitempty"`     // the image as the runtime names it
 	Labels     map[string]Pattern `yaml:"labels,omitempty"`     // every one must be there and fit
+	Secrets    []Pattern          `yaml:"secrets,omitempty"`    // the reference of the secret that would be used
 }
 
 // Directory says how to reach Active Directory where DNS alone does not.

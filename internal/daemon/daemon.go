@@ -90,7 +90,7 @@ func (d *daemon) start(cfg *config.Config) error {
 		defer d.mu.Unlock()
 		return d.cache.Close()
 	})
-	d.agent, err = agent.New(agent.Options{StateDir: cfg.StateDir, Trail: trail, Log: d.log, Settings: settings})
+	d.agent, err = agent.New(agent.Options{StateDir: cfg.StateDir, Trail: trail, Log: d.log, Settings: settings, Runtimes: watched(cfg)})
 	if err != nil {
 		return err
 	}
@@ -108,6 +108,14 @@ func (d *daemon) start(cfg *config.Config) error {
 		}, d.agent, tracker, d.log))
 	}
 	return nil
+}
+
+// watched are the runtimes that will report their containers.
+func watched(cfg *config.Config) []string {
+	if len(cfg.Containerd) == 0 {
+		return nil
+	}
+	return []string{containerd.Runtime}
 }
 
 func (d *daemon) listen(cfg *config.Config) (err error) {

@@ -61,8 +61,12 @@ type Grant struct {
 	Secret    string    `json:"secret"`            // reference
 	Created   time.Time `json:"created"`
 
-	mark hook.Mark // when it was added, as the registry counts
+	mark     hook.Mark // when it was added, as the registry counts
+	restored bool
 }
+
+// Restored says that the grant was made by an earlier agent.
+func (g Grant) Restored() bool { return g.restored }
 
 // Uses says how often a grant was redeemed since the agent started.
 type Uses struct {
@@ -93,6 +97,7 @@ func Open(dir string) (r *Registry, damaged int, err error) {
 	damaged, err = replay(dir, func(op operation) error {
 		switch {
 		case op.Add != nil:
+			op.Add.restored = true
 			r.insert(*op.Add)
 		case op.End != nil:
 			if e, ok := r.byToken[*op.End]; ok {
@@ -162,6 +167,16 @@ func (r *Registry) Redeemable(token string) (Grant, bool) {
 		return Grant{}, false
 	}
 	return e.Grant, true
+}
+
+// Live returns the grant if it has not ended.
+func (r *Registry) Live(g Grant) (Grant, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e, ok := r.byToken[g.Token]; ok {
+		return e.Grant, true
+	}
+	return Grant{}, false
 }
 
 // Released counts a release of the grant with that name, if it is still live.

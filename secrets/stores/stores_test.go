@@ -55,7 +55,7 @@ func TestTheCliWritesWhatTheAgentServes(t *testing.T) {
 			t.Fatal(err)
 		}
 		c, err := agent.Fetch(t.Context(), e.Ref)
-		if err != nil || string(c.Password.Bytes()) != password || !c.Serves("CONTOSO.com") {
+		if err != nil || string(c.Password.Bytes()) != password || !c.Serves("CONTOSO.com", "") {
 			t.Errorf("fetched %v, %v", c, err)
 		}
 	}

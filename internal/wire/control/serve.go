@@ -3,9 +3,12 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"time"
+
+	"github.com/gmsa-agent/gmsa-agent/internal/wire"
 )
 
 // The server's patience, in the order of an exchange. A local client writes
@@ -43,7 +46,12 @@ func Serve(ctx context.Context, conn net.Conn, handle Handler) error {
 	if err != nil {
 		return reply(conn, func(w io.Writer) error { return WriteError(w, err) })
 	}
-	return reply(conn, func(w io.Writer) error { return WriteAnswer(w, out) })
+	err = reply(conn, func(w io.Writer) error { return WriteAnswer(w, out) })
+	if tooLarge, ok := errors.AsType[*wire.Error](err); ok {
+		// Nothing was sent: the client is told why he gets nothing.
+		return errors.Join(err, reply(conn, func(w io.Writer) error { return WriteError(w, fmt.Errorf("the answer: %w", tooLarge)) }))
+	}
+	return err
 }
 
 func reply(conn net.Conn, write func(io.Writer) error) error {
