@@ -253,6 +253,16 @@ func TestTheHeaderAndTheDocumentHaveTheTable(t *testing.T) {
 	}
 }
 
+func TestTheCSideBoundsTheInputAlike(t *testing.T) {
+	edge, err := os.ReadFile("../../cmd/ccg-plugin/edge.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if define := fmt.Sprintf("#define EDGE_MAX_INPUT %d\n", MaxInput); !strings.Contains(string(edge), define) {
+		t.Errorf("cmd/ccg-plugin/edge.h lacks the line %s", define)
+	}
+}
+
 func TestAResultIsOKOnlyForNoError(t *testing.T) {
 	if Result(nil) != OK || Result(errors.New("x")) != EUnexpected || Result(fmt.Errorf("x: %w", &Error{EDenied, fault.ErrDenied})) != EDenied {
 		t.Error("wrong")
