@@ -89,7 +89,9 @@ func systemResult(err error) C.HRESULT {
 // taskMemory is the COM task allocator.
 type taskMemory struct{}
 
-func (taskMemory) Alloc(size uintptr) unsafe.Pointer { return unsafe.Pointer(C.CoTaskMemAlloc(C.SIZE_T(size))) }
+func (taskMemory) Alloc(size uintptr) unsafe.Pointer {
+	return unsafe.Pointer(C.CoTaskMemAlloc(C.SIZE_T(size)))
+}
 
 func (taskMemory) Free(p unsafe.Pointer) { C.CoTaskMemFree(C.LPVOID(p)) }
 

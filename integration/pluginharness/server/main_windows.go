@@ -26,12 +26,11 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, "error:", run(os.Args[1:]))
+	os.Exit(1)
 }
 
+// run serves until it is killed; it only ever returns an error.
 func run(args []string) error {
 	if len(args) != 1 {
 		return errors.New("one argument is wanted: serve, default or squat")
