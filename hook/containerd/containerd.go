@@ -76,6 +76,7 @@ type Watch struct {
 	wrapper bool                      // the wrapper was seen at work
 	asked   map[hook.Key]struct{}     // by the wrapper, whose task is not there yet
 	given   map[hook.Key]documentHash // what was injected
+	giving  map[hook.Key]*giving      // what is being injected
 }
 
 // maxAdmits bounds the admissions that one watch makes at a time. A host that
@@ -96,6 +97,7 @@ func New(cfg Config, admitter hook.Admitter, tracker hook.Tracker, log *slog.Log
 		admits: make(chan struct{}, maxAdmits),
 		asked:  map[hook.Key]struct{}{},
 		given:  map[hook.Key]documentHash{},
+		giving: map[hook.Key]*giving{},
 	}
 }
 
@@ -131,36 +133,6 @@ func (w *Watch) injectsLocked() bool {
 // covers says whether containers of a namespace are given documents.
 func (w *Watch) covers(namespace string) bool {
 	return w.cfg.Inject != InjectNever && (len(w.cfg.Namespaces) == 0 || slices.Contains(w.cfg.Namespaces, namespace))
-}
-
-// maxAsked bounds what is remembered of the wrapper's questions. An entry goes
-// when the container's task is there; what stays are containers that were
-// refused, or belong to another containerd.
-const maxAsked = 4096
-
-// WrapperAsked tells the watch that the shim wrapper asked for a container. The
-// agent calls it for every question that it gets from a wrapper, whichever
-// containerd the container belongs to.
-func (w *Watch) WrapperAsked(k hook.Key) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.asked) >= maxAsked {
-		clear(w.asked)
-	}
-	w.asked[k] = struct{}{}
-}
-
-// wrapperDid says whether the wrapper asked for a container whose task is now
-// there. If so it is at work on this containerd.
-func (w *Watch) wrapperDid(k hook.Key) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	_, ok := w.asked[k]
-	if ok {
-		delete(w.asked, k)
-		w.wrapper = true
-	}
-	return ok
 }
 
 func (w *Watch) forget(k hook.Key) {

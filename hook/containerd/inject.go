@@ -73,9 +73,13 @@ func (s *session) prepare(ctx context.Context, k hook.Key) {
 	if _, asks := facts.Ask(); !asks || !w.injects(facts) {
 		return
 	}
+	ctx, done := w.beginGiving(ctx, k)
+	defer done()
 	admission, err := w.admit(ctx, facts)
 	if err != nil {
-		w.log.Warn("a container is not given a gMSA", "container", k, "error", err)
+		if ctx.Err() == nil {
+			w.log.Warn("a container is not given a gMSA", "container", k, "error", err)
+		}
 		return
 	}
 	if err := s.update(ctx, k, container, admission.Document); err != nil && status.Code(err) != codes.NotFound && ctx.Err() == nil {
@@ -107,7 +111,8 @@ func (s *session) update(ctx context.Context, k hook.Key, container *containers.
 func (s *session) check(ctx context.Context, k hook.Key, folder string) {
 	w := s.watch
 	if w.wrapperDid(k) {
-		return // it started the runtime with the document, or did not
+		s.follow(ctx, k, folder)
+		return
 	}
 	file, err := bundle.Open(folder)
 	if err != nil {
@@ -130,6 +135,26 @@ func (s *session) check(ctx context.Context, k hook.Key, folder string) {
 	w.lost()
 	if err := w.tracker.Lost(ctx, k, reason); err != nil {
 		w.log.Error("a container that runs without its gMSA could not be reported", "container", k, "error", err)
+	}
+}
+
+// follow makes the record hold the document that the wrapper put into the bundle,
+// if the watch has put one into the record: the wrapper's admission came later
+// and has ended the watch's grant.
+func (s *session) follow(ctx context.Context, k hook.Key, folder string) {
+	if !s.watch.gave(k) {
+		return
+	}
+	file, err := bundle.Open(folder)
+	if err != nil {
+		return
+	}
+	container, err := s.get(ctx, k)
+	if err == nil {
+		err = s.update(ctx, k, container, []byte(file.CredentialSpec))
+	}
+	if err != nil && status.Code(err) != codes.NotFound && ctx.Err() == nil {
+		s.watch.log.Warn("a container's record could not be brought in line with its bundle", "container", k, "error", err)
 	}
 }
 
@@ -162,7 +187,17 @@ func (w *Watch) admit(ctx context.Context, facts hook.Facts) (hook.Admission, er
 		return hook.Admission{}, ctx.Err()
 	}
 	defer func() { <-w.admits }()
+	if err := ctx.Err(); err != nil {
+		return hook.Admission{}, err
+	}
 	return w.admitter.Admit(ctx, facts)
+}
+
+func (w *Watch) gave(k hook.Key) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, ok := w.given[k]
+	return ok
 }
 
 func (w *Watch) give(k hook.Key, document []byte) {

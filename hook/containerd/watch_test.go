@@ -229,6 +229,45 @@ func TestTheWatchStandsBackForTheWrapperUntilOneGetsPastIt(t *testing.T) {
 	}
 }
 
+func TestTheWrappersAdmissionIsTheLast(t *testing.T) {
+	f, r := newFake(t), &recorder{slow: make(chan struct{})}
+	w := watch(t, f, r, Config{})
+	connected(t, w)
+	f.put(key("slow"), asksByAnnotation, nil)
+	f.emit(t, key("slow"), topicCreate, &eventsapi.ContainerCreate{ID: "slow"})
+	eventually(t, func() error {
+		if len(w.admits) == 0 {
+			return errors.New("no admission is under way")
+		}
+		return nil
+	})
+	w.WrapperAsked(key("slow")) // stops it
+	if len(w.admits) != 0 {
+		t.Error("an admission is under way while the wrapper's is made")
+	}
+	f.emit(t, key("slow"), topicCreate, &eventsapi.ContainerCreate{ID: "slow"})
+	settle(t, f, r, key("slow"))
+	r.never(t, "admit")
+	if got := f.spec(key("slow")); got != asksByAnnotation {
+		t.Errorf("the record became %s", got)
+	}
+}
+
+func TestTheRecordFollowsTheWrapperWhereTheWatchHadInjected(t *testing.T) {
+	f, r := newFake(t), &recorder{}
+	w := watch(t, f, r, Config{})
+	connected(t, w)
+	f.put(key("a"), asksByAnnotation, nil)
+	f.emit(t, key("a"), topicCreate, &eventsapi.ContainerCreate{ID: "a"})
+	r.wait(t, 1, "admit a file://web.json")
+	w.WrapperAsked(key("a"))
+	f.emit(t, key("a"), topicTaskCreate, &eventsapi.TaskCreate{ContainerID: "a", Bundle: bundleWith(t, given(asksByAnnotation, "later"))})
+	settle(t, f, r, key("a"))
+	if got, want := f.spec(key("a")), given(asksByAnnotation, "later"); got != want {
+		t.Errorf("the record is %s, want %s", got, want)
+	}
+}
+
 func TestAlwaysDoesNotStandBackAndNeverLeavesContainersAlone(t *testing.T) {
 	f, r := newFake(t), &recorder{}
 	w := watch(t, f, r, Config{Inject: InjectAlways})
