@@ -197,7 +197,7 @@ func (l *Lab) Ctr(ctx context.Context, args ...string) (string, error) {
 		err = errors.New(strings.TrimSpace(string(exit.Stderr)))
 	}
 	if err != nil {
-		return string(out), fmt.Errorf("ctr %s: %w", strings.Join(args, " "), err)
+		return string(out), fmt.Errorf("ctr %s: %w", args[0], err)
 	}
 	return string(out), nil
 }
