@@ -94,6 +94,7 @@ func newHost(t *testing.T, settings string) *host {
 	if err := containerdlab.Ready(); err != nil {
 		t.Skip(err)
 	}
+	t.Parallel() // each has a containerd and an agent of its own
 	l, err := containerdlab.Start(t.Context(), containerdlab.Options{})
 	if err != nil {
 		t.Fatal(err)
