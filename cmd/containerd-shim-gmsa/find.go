@@ -1,7 +1,7 @@
 package main
 
 import (
-	"debug/buildinfo"
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,9 +13,9 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 )
 
-// packagePath is what the Go linker stamps into every build of this command. A
-// build recognises another by it, so that two of them never start each other in
-// turn.
+// packagePath stands in every build of this command, if only because the Go linker
+// stamps it there. A build recognises another by it, so that two of them never
+// start each other in turn.
 const packagePath = "github.com/gmsa-agent/gmsa-agent/cmd/containerd-shim-gmsa"
 
 // A finder looks for the real shim.
@@ -77,15 +77,18 @@ func usable(path string, self os.FileInfo) error {
 	case os.SameFile(info, self):
 		return fmt.Errorf("%s: is this wrapper", path)
 	}
-	// Reading the stamp takes longer than all the rest of the wrapper, so it is
-	// not looked for in a file that is far too large to be a build of it: a
-	// debugger's build is one and a half times as large as a released one, and
-	// real shims are three times as large and more.
+	// Looking through a file takes longer than all the rest of the wrapper, so it is
+	// not done with one that is far too large to be a build of it: a debugger's
+	// build is one and a half times as large as a released one, and real shims are
+	// three times as large and more.
 	if info.Size() > 2*self.Size() {
 		return nil
 	}
-	// A shim that is not a Go program has no such stamp, which is no error.
-	if build, err := buildinfo.ReadFile(path); err == nil && build.Path == packagePath {
+	program, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if bytes.Contains(program, []byte(packagePath)) {
 		return fmt.Errorf("%s: is another copy of this wrapper", path)
 	}
 	return nil
