@@ -29,12 +29,6 @@ func (r *recorder) add(format string, args ...any) {
 	r.entries = append(r.entries, fmt.Sprintf(format, args...))
 }
 
-func (r *recorder) set(change func(*recorder)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	change(r)
-}
-
 // document is what a container is admitted with.
 func document(k hook.Key) string { return `{"admitted":"` + k.ID + `"}` }
 
