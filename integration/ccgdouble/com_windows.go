@@ -65,6 +65,11 @@ func (COM) Activate(guid string) (Plugin, error) {
 	if err := windows.CoInitializeEx(0, windows.COINIT_MULTITHREADED); err != nil && !errors.Is(err, windows.Errno(windows.S_FALSE)) {
 		return nil, err
 	}
+	leave, err := oneAtATime()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	var o *object
 	hr, _, _ := coCreateInstance.Call(uintptr(unsafe.Pointer(&class)), 0, clsctxLocalServer,
 		uintptr(unsafe.Pointer(&iidCcgDomainAuthCredentials)), uintptr(unsafe.Pointer(&o)))
@@ -72,6 +77,28 @@ func (COM) Activate(guid string) (Plugin, error) {
 		return nil, failed(hr)
 	}
 	return o, nil
+}
+
+// activation is a mutex that all CCG doubles of the host share. Wine has no
+// service that activates classes: clients find a class's server by the name of
+// a pipe, and of two that start one at the same time, one gets nothing.
+const activation = `Local\gmsa-agent-ccgdouble-activation`
+
+// oneAtATime waits until no other CCG double activates a plugin.
+func oneAtATime() (leave func(), err error) {
+	name, err := windows.UTF16PtrFromString(activation)
+	if err != nil {
+		return nil, err
+	}
+	mutex, err := windows.CreateMutex(nil, false, name)
+	if err != nil && !errors.Is(err, windows.ERROR_ALREADY_EXISTS) {
+		return nil, err
+	}
+	event, err := windows.WaitForSingleObject(mutex, windows.INFINITE)
+	if err != nil || event != windows.WAIT_OBJECT_0 && event != windows.WAIT_ABANDONED {
+		return nil, errors.Join(fmt.Errorf("wait for other activations: %d", event), err, windows.CloseHandle(mutex))
+	}
+	return func() { _ = errors.Join(windows.ReleaseMutex(mutex), windows.CloseHandle(mutex)) }, nil
 }
 
 // GetPasswordCredentials implements Plugin.

@@ -26,25 +26,29 @@ const (
 	EnvProcess    = "HCSDOUBLE_PROCESS_MS"
 )
 
+// HoldFile is the file in the state folder that makes CCG's part wait.
+const HoldFile = "hold"
+
 // CallCCG is the Call of a record that the CCG double made.
 const CallCCG = "ccg"
 
 // Record is one call that the double got, in the order in which calls ended.
 type Record struct {
-	Time     time.Time `json:"time"` // when the call began
-	PID      int       `json:"pid"`  // Windows' id of the calling process
-	Call     string    `json:"call"` // "HcsCreateComputeSystem", or CallCCG
-	ID       string    `json:"id"`   // of the container, or the path of the layer; empty for others
-	Document string    `json:"document"`
-	HResult  string    `json:"hresult"` // "0x00000000"
+	Time     time.Time `json:"time"`     // when the call began
+	PID      int       `json:"pid"`      // Windows' id of the calling process
+	Call     string    `json:"call"`     // "HcsCreateComputeSystem", or CallCCG
+	ID       string    `json:"id"`       // of the container, or the path of the layer; empty for others
+	Document string    `json:"document"` // what the caller sent, byte for byte
+	Answer   string    `json:"answer"`   // the document that it got back
+	HResult  string    `json:"hresult"`  // "0x00000000"; "0xc0370103": pending, and completed later
 	Millis   int64     `json:"ms"`
 	// CCG is what the CCG double printed, for CallCCG.
 	CCG json.RawMessage `json:"ccg"`
 }
 
-// maxLine bounds a line of the record: a document holds a credential spec, at
-// most 64 KiB, escaped twice.
-const maxLine = 1 << 20
+// maxLine bounds a line of the record. The longest answer has the credential
+// specs, at most 64 KiB each and escaped twice, of all containers.
+const maxLine = 16 << 20
 
 // Read reads the record in the double's state folder. Before the first call
 // there is none, which is no error.
@@ -67,4 +71,16 @@ func Read(state string) ([]Record, error) {
 		records = append(records, r)
 	}
 	return records, lines.Err()
+}
+
+// Calls returns those of the records that are of the call and, if id is not
+// empty, of the container.
+func Calls(records []Record, call, id string) []Record {
+	var found []Record
+	for _, r := range records {
+		if r.Call == call && (id == "" || r.ID == id) {
+			found = append(found, r)
+		}
+	}
+	return found
 }

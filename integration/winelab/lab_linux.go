@@ -111,6 +111,9 @@ func open(dir string, o Options) (*Lab, error) {
 	return l, nil
 }
 
+// Dir is the folder of this machine that holds everything of the lab.
+func (l *Lab) Dir() string { return l.dir }
+
 // Stop ends every process of the lab and removes its folder.
 func (l *Lab) Stop() error {
 	if l == nil {

@@ -67,9 +67,13 @@ func (l *Lab) Plug(ctx context.Context, pipe string) (*Plug, error) {
 	return &Plug{process}, nil
 }
 
-// Release gives the connection up.
-func (p *Plug) Release() {
-	if p != nil {
+// AwaitEnd waits for the listener's end, which ends the plug, and gives the
+// connection up when ctx ends first. A new listener's plug is to be started
+// after it: before, it could get hold of the old pipe.
+func (p *Plug) AwaitEnd(ctx context.Context) {
+	select {
+	case <-p.process.Done():
+	case <-ctx.Done():
 		p.process.Kill()
 	}
 }

@@ -96,15 +96,25 @@ static BOOL run(const char *program, DWORD ms, text input, buffer *output)
     return started && code == 0;
 }
 
+/* Waits while the state folder has a file "hold", for tests that need the time. */
+static void wait_hold(DWORD ms)
+{
+    ULONGLONG end = GetTickCount64() + ms;
+    while (state_has("hold") && GetTickCount64() < end)
+        Sleep(10);
+}
+
 HRESULT ccg_start(const char *id, const char *credential_spec)
 {
     buffer report = { 0 };
     BOOL ok = FALSE;
     char *program = setting("HCSDOUBLE_CCG");
     if (program) {
-        char *ms = setting("HCSDOUBLE_CCG_TIMEOUT_MS");
-        ok = run(program, ms ? (DWORD)strtoul(ms, NULL, 10) : 60000, text_of(credential_spec), &report);
-        free(ms);
+        char *value = setting("HCSDOUBLE_CCG_TIMEOUT_MS");
+        DWORD ms = value ? (DWORD)strtoul(value, NULL, 10) : 60000;
+        wait_hold(ms);
+        ok = run(program, ms, text_of(credential_spec), &report);
+        free(value);
     }
     append(&report, "");
     record_ccg(id, text_of(report.at));

@@ -61,12 +61,14 @@ void state_unlock(void);
 BOOL state_write(const char *kind, const char *id, text content);
 char *state_read(const char *kind, const char *id); /* NULL: there is none */
 BOOL state_remove(const char *kind, const char *id);
+BOOL state_has(const char *name); /* a file of the state folder itself */
 void state_each(const char *kind, void (*each)(text content, void *context), void *context);
 
 /* Starts the clock of a call. */
 ULONGLONG call_begins(void);
-/* Adds a call to the record and returns result. */
+/* Adds a call to the record and returns result. document and answer may be NULL. */
 HRESULT record(ULONGLONG began, const char *call, const char *id, PCWSTR document, HRESULT result);
+HRESULT record_answer(ULONGLONG began, const char *call, const char *id, PCWSTR document, PCWSTR answer, HRESULT result);
 /* Adds what the CCG double printed, which is one JSON object, to the record. */
 void record_ccg(const char *id, text report);
 

@@ -125,6 +125,14 @@ BOOL state_remove(const char *kind, const char *id)
     return ok;
 }
 
+BOOL state_has(const char *name)
+{
+    WCHAR *path = path_of(NULL, name);
+    BOOL there = GetFileAttributesW(path) != INVALID_FILE_ATTRIBUTES;
+    free(path);
+    return there;
+}
+
 void state_each(const char *kind, void (*each)(text content, void *context), void *context)
 {
     WIN32_FIND_DATAW found;
@@ -192,19 +200,30 @@ static void begin_line(buffer *line, ULONGLONG began, const char *call, const ch
     append_quoted(line, text_of(id));
 }
 
-HRESULT record(ULONGLONG began, const char *call, const char *id, PCWSTR document, HRESULT result)
+static void append_wide(buffer *line, const char *name, PCWSTR value)
+{
+    if (!value)
+        return;
+    char *narrow = utf8(value);
+    append_format(line, ",\"%s\":", name);
+    append_quoted(line, text_of(narrow));
+    free(narrow);
+}
+
+HRESULT record_answer(ULONGLONG began, const char *call, const char *id, PCWSTR document, PCWSTR answer, HRESULT result)
 {
     buffer line = { 0 };
     begin_line(&line, began, call, id);
-    if (document) {
-        char *sent = utf8(document);
-        append(&line, ",\"document\":");
-        append_quoted(&line, text_of(sent));
-        free(sent);
-    }
+    append_wide(&line, "document", document);
+    append_wide(&line, "answer", answer);
     append_format(&line, ",\"hresult\":\"0x%08lx\",\"ms\":%llu", (unsigned long)result, (clock_now() - began) / 10000);
     write_line(&line);
     return result;
+}
+
+HRESULT record(ULONGLONG began, const char *call, const char *id, PCWSTR document, HRESULT result)
+{
+    return record_answer(began, call, id, document, NULL, result);
 }
 
 void record_ccg(const char *id, text report)

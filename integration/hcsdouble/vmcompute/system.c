@@ -284,7 +284,7 @@ EXPORT HRESULT WINAPI HcsCreateComputeSystem(PCWSTR wide_id, PCWSTR configuratio
         notify(*out, create_completed);
         LeaveCriticalSection(&lock);
     }
-    record(began, "HcsCreateComputeSystem", id, configuration, hr);
+    record_answer(began, "HcsCreateComputeSystem", id, configuration, *result, hr);
     free(known);
     free(document);
     free(id);
@@ -341,7 +341,7 @@ EXPORT HRESULT WINAPI HcsEnumerateComputeSystems(PCWSTR query, PWSTR *out, PWSTR
     append(&b, "]");
     *out = task_string(b.at);
     free(b.at);
-    return record(began, "HcsEnumerateComputeSystems", "", query, S_OK);
+    return record_answer(began, "HcsEnumerateComputeSystems", "", query, *out, S_OK);
 }
 
 EXPORT HRESULT WINAPI HcsStartComputeSystem(handle *h, PCWSTR options, PWSTR *result)
@@ -374,16 +374,56 @@ EXPORT HRESULT WINAPI HcsTerminateComputeSystem(handle *h, PCWSTR options, PWSTR
     return record(began, "HcsTerminateComputeSystem", h->system->id, options, stop(h));
 }
 
+static void is_process_list(text element, void *context)
+{
+    char *type = json_string(element);
+    if (type && strcmp(type, "ProcessList") == 0)
+        *(BOOL *)context = TRUE;
+    free(type);
+}
+
+/* By it containerd, when it comes back, tells a running container from a leak. */
+static void append_processes(buffer *b, compute_system *s)
+{
+    const char *between = "";
+    append(b, ",\"ProcessList\":[");
+    EnterCriticalSection(&lock);
+    for (container_process *p = s->processes; p; p = p->next) {
+        if (p->exited)
+            continue;
+        append_format(b, "%s{\"ProcessId\":%lu,\"ImageName\":\"double.exe\"}", between, (unsigned long)p->pid);
+        between = ",";
+    }
+    LeaveCriticalSection(&lock);
+    append(b, "]");
+}
+
 EXPORT HRESULT WINAPI HcsGetComputeSystemProperties(handle *h, PCWSTR query, PWSTR *out, PWSTR *result)
 {
     ULONGLONG began = call_begins();
+    text types;
+    BOOL with_processes = FALSE;
+    char *asked = utf8(query), *properties;
+    *out = NULL;
     *result = NULL;
+    if (json_find(text_of(asked), &types, "PropertyTypes", NULL))
+        json_each(types, is_process_list, &with_processes);
     state_lock();
-    char *properties = state_read("systems", h->system->id);
+    properties = state_read("systems", h->system->id);
     state_unlock();
-    *out = properties ? task_string(properties) : NULL;
+    if (properties) {
+        buffer b = { 0 };
+        text open = { properties, strlen(properties) - 1 }; /* without the brace that closes it */
+        append_text(&b, open);
+        if (with_processes)
+            append_processes(&b, h->system);
+        append(&b, "}");
+        *out = task_string(b.at);
+        free(b.at);
+    }
     free(properties);
-    return record(began, "HcsGetComputeSystemProperties", h->system->id, query, *out ? S_OK : DOUBLE_E_SYSTEM_NOT_FOUND);
+    free(asked);
+    return record_answer(began, "HcsGetComputeSystemProperties", h->system->id, query, *out, *out ? S_OK : DOUBLE_E_SYSTEM_NOT_FOUND);
 }
 
 EXPORT HRESULT WINAPI HcsModifyComputeSystem(handle *h, PCWSTR configuration, PWSTR *result)
@@ -438,7 +478,7 @@ EXPORT HRESULT WINAPI HcsModifyServiceSettings(PCWSTR settings, PWSTR *result)
         id = json_string(value);
     if (type && strcmp(type, "ContainerCredentialGuard") == 0)
         hr = ccg_modify(text_of(document), result);
-    record(began, "HcsModifyServiceSettings", id ? id : "", settings, hr);
+    record_answer(began, "HcsModifyServiceSettings", id ? id : "", settings, *result, hr);
     free(type);
     free(id);
     free(document);
@@ -478,7 +518,7 @@ EXPORT HRESULT WINAPI HcsGetServiceProperties(PCWSTR query, PWSTR *out, PWSTR *r
         *out = task_string(p.answer.at);
     free(p.answer.at);
     free(document);
-    return record(began, "HcsGetServiceProperties", "", query, p.hr);
+    return record_answer(began, "HcsGetServiceProperties", "", query, *out, p.hr);
 }
 
 /* The network service shares this DLL on old builds; there are no networks. */
@@ -595,7 +635,7 @@ EXPORT HRESULT WINAPI HcsGetProcessProperties(handle *h, PWSTR *out, PWSTR *resu
     LeaveCriticalSection(&lock);
     *out = task_string(b.at);
     free(b.at);
-    return record(call_begins(), "HcsGetProcessProperties", h->system->id, NULL, S_OK);
+    return record_answer(call_begins(), "HcsGetProcessProperties", h->system->id, NULL, *out, S_OK);
 }
 
 EXPORT HRESULT WINAPI HcsModifyProcess(handle *h, PCWSTR settings, PWSTR *result)
