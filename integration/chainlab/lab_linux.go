@@ -2,8 +2,10 @@ package chainlab
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,9 +13,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gmsa-agent/gmsa-agent/integration/ccgdouble"
 	"github.com/gmsa-agent/gmsa-agent/integration/hcsdouble"
 	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 	"github.com/gmsa-agent/gmsa-agent/integration/winelab"
+	"github.com/gmsa-agent/gmsa-agent/internal/directory"
 )
 
 // Folders of the lab's drive.
@@ -21,7 +25,11 @@ const (
 	binFolder    = `C:\containerd\bin`
 	layersFolder = `C:\layers`
 	stateFolder  = `C:\hcsdouble`
-	ccgProgram   = `C:\windows\system32\ccg.exe`
+
+	containerdState = `C:\containerd\state`
+
+	ccgProgram = `C:\windows\system32\ccg.exe`
+	ccgConfig  = `C:\hcsdouble\ccg.json`
 )
 
 // shimName is the file name that containerd makes of the runtime's name.
@@ -36,7 +44,7 @@ const (
 // containerdConfig is the smallest one that keeps to the lab's own folders.
 const containerdConfig = `version = 3
 root = 'C:\containerd\root'
-state = 'C:\containerd\state'
+state = '` + containerdState + `'
 [debug]
   level = "debug"
 [grpc]
@@ -56,14 +64,25 @@ type Options struct {
 	// ProcessLife is how long a container's process lives by itself; 0 means
 	// until it is killed.
 	ProcessLife time.Duration
+
+	// CCG says how the CCG double reaches the domains. Paths in it are this
+	// machine's.
+	CCG ccgdouble.Config
+
+	// Agent puts the agent, the shim wrapper and the plugin into the stack; nil
+	// leaves the real shim alone.
+	Agent *Agent
 }
 
 // Lab is the running stack.
 type Lab struct {
 	*winelab.Lab
 
-	report     lab.Reporter
-	containerd *lab.Process
+	report    lab.Reporter
+	withAgent bool
+
+	containerd, agent           *lab.Process
+	containerdPlugs, agentPlugs []*winelab.Plug
 }
 
 // Start starts the stack. The caller calls Stop.
@@ -75,6 +94,7 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 		o.Report = func(string, ...any) {}
 	}
 	env := []string{
+		ccgdouble.EnvConfig + "=" + ccgConfig,
 		hcsdouble.EnvState + "=" + stateFolder,
 		hcsdouble.EnvCCG + "=" + ccgProgram,
 		hcsdouble.EnvProcess + "=" + strconv.FormatInt(o.ProcessLife.Milliseconds(), 10),
@@ -83,7 +103,7 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lab{Lab: w, report: o.Report}
+	l := &Lab{Lab: w, report: o.Report, withAgent: o.Agent != nil}
 	if err := l.start(ctx, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the chain lab: %w", err), l.Stop())
 	}
@@ -97,11 +117,7 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 	if err := l.makeLayers(); err != nil {
 		return err
 	}
-	dll, err := hcsdouble.DLL(ctx)
-	if err != nil {
-		return err
-	}
-	if err := l.InstallDLL(dll); err != nil {
+	if err := l.installDoubles(ctx, o.CCG); err != nil {
 		return err
 	}
 	if o.Build != 0 {
@@ -111,7 +127,47 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 			}
 		}
 	}
-	return l.StartContainerd(ctx)
+	if o.Agent != nil {
+		if err := l.installAgent(ctx, o.Agent); err != nil {
+			return err
+		}
+	}
+	if err := l.StartContainerd(ctx); err != nil {
+		return err
+	}
+	if o.Agent != nil {
+		return l.StartAgent(ctx)
+	}
+	return nil
+}
+
+// installDoubles builds the doubles of HCS and CCG.
+func (l *Lab) installDoubles(ctx context.Context, cfg ccgdouble.Config) error {
+	dll, err := hcsdouble.DLL(ctx)
+	if err != nil {
+		return err
+	}
+	if err := l.InstallDLL(dll); err != nil {
+		return err
+	}
+	domains := map[string]directory.Config{}
+	for name, d := range cfg.Domains {
+		if d.CAFile != "" {
+			d.CAFile = l.WindowsPath(d.CAFile)
+		}
+		domains[name] = d
+	}
+	data, err := json.Marshal(ccgdouble.Config{Domains: domains})
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.Path(stateFolder), 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(l.Path(ccgConfig), data, 0o600); err != nil {
+		return err
+	}
+	return winelab.Build(ctx, "./integration/ccgdouble/ccg", l.Path(ccgProgram))
 }
 
 // installPrograms puts the real programs into one folder, as containerd's own
@@ -153,21 +209,27 @@ func (l *Lab) StartContainerd(ctx context.Context) error {
 	if err := os.WriteFile(config, []byte(containerdConfig), 0o600); err != nil {
 		return err
 	}
+	var env []string
+	if l.withAgent {
+		// containerd takes a runtime that is given by name from PATH before it
+		// looks into its own folder. (The CRI plugin's runtime_path, which real
+		// hosts set, comes before both.)
+		env = []string{"WINEPATH=" + wrapperFolder}
+	}
 	var err error
 	l.containerd, err = l.StartProcess(winelab.Program{
 		Exe:  l.Path(binFolder + `\containerd.exe`),
 		Args: []string{"--config", l.WindowsPath(config)},
-		Log:  "containerd.log",
+		Env:  env,
+		Log:  containerdLog,
 	})
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute) // a healthy one takes a second
 	defer cancel()
-	for _, pipe := range []string{containerdPipe, containerdTTRPCPipe} {
-		if _, err := l.Plug(ctx, pipe); err != nil {
-			return errors.Join(err, l.containerd.Exited())
-		}
+	if l.containerdPlugs, err = l.plug(ctx, containerdPipe, containerdTTRPCPipe); err != nil {
+		return errors.Join(err, l.containerd.Exited())
 	}
 	return lab.WaitFor(ctx, "containerd", func(ctx context.Context) error {
 		if err := l.containerd.Exited(); err != nil {
@@ -193,9 +255,6 @@ func (l *Lab) Ctr(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// Records returns what HCS was sent so far.
-func (l *Lab) Records() ([]hcsdouble.Record, error) { return hcsdouble.Read(l.Path(stateFolder)) }
-
 // Stop ends the lab; see winelab.Lab.Stop.
 func (l *Lab) Stop() error {
 	if l == nil {
@@ -204,9 +263,59 @@ func (l *Lab) Stop() error {
 	return l.Lab.Stop()
 }
 
+// KillContainerd kills containerd, as a crash does. Shims and containers go on.
+func (l *Lab) KillContainerd() { l.kill(l.containerd, l.containerdPlugs) }
+
+// plug plugs the pipes of a program that was just started.
+func (l *Lab) plug(ctx context.Context, pipes ...string) ([]*winelab.Plug, error) {
+	var plugs []*winelab.Plug
+	for _, pipe := range pipes {
+		p, err := l.Plug(ctx, pipe)
+		if err != nil {
+			return plugs, err
+		}
+		plugs = append(plugs, p)
+	}
+	return plugs, nil
+}
+
+// kill kills a program and waits until its pipes are gone.
+func (l *Lab) kill(p *lab.Process, plugs []*winelab.Plug) {
+	p.Kill()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for _, plug := range plugs {
+		plug.AwaitEnd(ctx)
+	}
+}
+
 // ContainerdLog is where containerd's log is while the lab runs.
-func (l *Lab) ContainerdLog() string { return l.LogPath("containerd.log") }
+func (l *Lab) ContainerdLog() string { return l.LogPath(containerdLog) }
 
 func (l *Lab) containerFile(id string) string {
 	return l.LogPath(filepath.Base(id) + ".json")
 }
+
+// Logs writes the ends of the lab's logs and CCG's reports to w, for whom a
+// test failed.
+func (l *Lab) Logs(w io.Writer) {
+	for _, name := range []string{containerdLog, agentLog} {
+		data, err := os.ReadFile(l.LogPath(name))
+		if err != nil {
+			continue // not started
+		}
+		fmt.Fprintf(w, "--- %s\n%s\n", name, data[max(0, len(data)-maxLog):])
+	}
+	records, err := l.Records()
+	if err != nil {
+		fmt.Fprintf(w, "--- %v\n", err)
+	}
+	for _, r := range hcsdouble.Calls(records, hcsdouble.CallCCG, "") {
+		fmt.Fprintf(w, "--- CCG for container %s: %s\n", r.ID, r.CCG)
+	}
+}
+
+// maxLog is how much of a log Logs writes, in bytes.
+const maxLog = 16 << 10
+
+const containerdLog = "containerd.log"
