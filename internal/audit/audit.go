@@ -93,9 +93,14 @@ type Peer struct {
 // that the project knows.
 const maxField = 1024
 
-// MaxLine bounds a record's line: eleven texts of maxField, each character
-// possibly escaped to six bytes.
-const MaxLine = 11*maxField*6 + 1024
+// MaxLine bounds a record's line: each of a record's texts has at most maxField
+// bytes, and JSON makes at most six of one ("\u0001"). The rest is for the
+// fields' names, the time, the process number and the marks of clipped texts.
+const MaxLine = texts*maxField*6 + 1024
+
+// texts is how many texts a record has, its container's and its peer's
+// included.
+const texts = 15
 
 func clip(s string) string {
 	if len(s) <= maxField {
@@ -109,6 +114,7 @@ func clip(s string) string {
 }
 
 func (r *Record) clip() {
+	r.Event = Event(clip(string(r.Event)))
 	for _, p := range []*string{&r.Image, &r.Reference, &r.Digest, &r.Domain, &r.Account, &r.Grant, &r.Secret, &r.Version, &r.Reason} {
 		*p = clip(strings.ToValidUTF8(*p, "\uFFFD"))
 	}
@@ -128,11 +134,14 @@ type Log struct {
 	path    string
 	maxSize int64
 	keep    int
+	rename  func(from, to string) error
 
-	mu   sync.Mutex
-	file *os.File
-	size int64
-	torn bool // the last line is cut short
+	mu       sync.Mutex
+	closed   bool
+	file     *os.File // nil: it could not be opened; the next Write tries again
+	size     int64
+	rotateAt int64 // the size that a rotation is tried at
+	torn     bool  // the last line may be cut short
 }
 
 // Defaults of a Log: 32 MiB hold some 60,000 records.
@@ -152,9 +161,11 @@ func Open(path string, maxSize int64, keep int) (*Log, error) {
 	if keep <= 0 {
 		keep = DefaultKeep
 	}
-	l := &Log{path: path, maxSize: max(maxSize, MaxLine), keep: keep}
+	l := &Log{path: path, maxSize: max(maxSize, MaxLine), keep: keep, rename: os.Rename}
+	l.rotateAt = l.maxSize
+	_ = l.shift() // what keeps an old file in its place does not keep us from writing
 	if err := l.open(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("audit: %w", err)
 	}
 	return l, nil
 }
@@ -162,28 +173,25 @@ func Open(path string, maxSize int64, keep int) (*Log, error) {
 func (l *Log) open() error {
 	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
-		return fmt.Errorf("audit: %w", err)
+		return err
 	}
 	st, err := f.Stat()
 	if err != nil {
-		return errors.Join(fmt.Errorf("audit: %w", err), f.Close())
+		return errors.Join(err, f.Close())
 	}
 	l.file, l.size = f, st.Size()
-	if l.torn, err = l.endsTorn(); err != nil {
-		l.file = nil
-		return errors.Join(fmt.Errorf("audit: %w", err), f.Close())
-	}
+	l.torn = l.endsTorn()
 	return nil
 }
 
-// endsTorn says whether a kill or a full disk cut the last line short.
-func (l *Log) endsTorn() (bool, error) {
+// endsTorn says whether a kill or a full disk may have cut the last line short.
+func (l *Log) endsTorn() bool {
 	if l.size == 0 {
-		return false, nil
+		return false
 	}
 	last := make([]byte, 1)
 	_, err := l.file.ReadAt(last, l.size-1)
-	return last[0] != '\n', err
+	return err != nil || last[0] != '\n'
 }
 
 // Write appends r; a zero Time becomes now. When it returns nil the record has
@@ -202,10 +210,22 @@ func (l *Log) Write(r Record) error {
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.file == nil {
+	if l.closed {
 		return errors.New("audit: the trail is closed")
 	}
-	if l.size > 0 && l.size+int64(len(line)) > l.maxSize {
+	if err := l.append(line); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	return nil
+}
+
+func (l *Log) append(line []byte) error {
+	if l.file == nil {
+		if err := l.open(); err != nil {
+			return err
+		}
+	}
+	if l.size > 0 && l.size+int64(len(line)) > l.rotateAt {
 		if err := l.rotate(); err != nil {
 			return err
 		}
@@ -216,37 +236,32 @@ func (l *Log) Write(r Record) error {
 	}
 	n, err := l.file.Write(line)
 	l.size += int64(n)
-	if err != nil {
-		l.torn = l.torn || n > 0
-		return fmt.Errorf("audit: %w", err)
-	}
-	l.torn = false
-	return nil
+	l.torn = err != nil
+	return err
 }
 
+// retryShare is how much a file grows before a failed rotation is tried again,
+// as a share of its size: whoever has an old file open may have it open for
+// days, and a container waits while we try.
+const retryShare = 8
+
+// rotate starts a new file. Where that is not possible the old one goes on:
+// better a trail that grows than one that stops.
 func (l *Log) rotate() error {
-	if err := l.file.Close(); err != nil {
-		return fmt.Errorf("audit: %w", err)
-	}
+	err := l.file.Close() // Windows renames no file that is open
 	l.file = nil
-	if err := os.Remove(old(l.path, l.keep)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return errors.Join(fmt.Errorf("audit: %w", err), l.open())
+	if err != nil {
+		return err
 	}
-	for i := l.keep - 1; i >= 0; i-- {
-		if err := os.Rename(old(l.path, i), old(l.path, i+1)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			// Better a trail that grows than one that stops.
-			return l.open()
-		}
+	err = l.setAside()
+	if reopen := l.open(); reopen != nil {
+		return errors.Join(err, reopen)
 	}
-	return l.open()
-}
-
-// old is the name of the i-th file: 0 is the current one.
-func old(path string, i int) string {
-	if i == 0 {
-		return path
+	l.rotateAt = l.maxSize
+	if err != nil {
+		l.rotateAt = l.size + l.maxSize/retryShare
 	}
-	return fmt.Sprintf("%s.%d", path, i)
+	return nil
 }
 
 // Path is the current file's absolute path, for messages.
@@ -261,6 +276,7 @@ func (l *Log) Path() string {
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.closed = true
 	if l.file == nil {
 		return nil
 	}

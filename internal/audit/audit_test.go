@@ -3,8 +3,10 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -93,6 +95,42 @@ func TestARecordIsBoundedWhateverItIsMadeOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := collect(t, path); len(got) != 1 || len(got[0].Reason) > maxField+len("…") {
+		t.Errorf("%d records", len(got))
+	}
+}
+
+// fill gives every text of v the value s and counts them.
+func fill(v reflect.Value, s string) (texts int) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(s)
+		return 1
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		return fill(v.Elem(), s)
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			return 0
+		}
+		for i := range v.NumField() {
+			texts += fill(v.Field(i), s)
+		}
+	case reflect.Int:
+		v.SetInt(math.MaxInt)
+	}
+	return texts
+}
+
+func TestTheLongestRecordThatCanBeWrittenIsReadBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	var r Record
+	if n := fill(reflect.ValueOf(&r).Elem(), strings.Repeat("\x01", 2*maxField)); n != texts {
+		t.Errorf("a record has %d texts, not %d", n, texts)
+	}
+	if err := open(t, path, 0, 0).Write(r); err != nil {
+		t.Fatal(err)
+	}
+	if got := collect(t, path); len(got) != 1 || !strings.HasPrefix(got[0].Peer.User, strings.Repeat("\x01", maxField)) {
 		t.Errorf("%d records", len(got))
 	}
 }

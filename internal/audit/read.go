@@ -65,23 +65,21 @@ func Lines(r io.Reader) iter.Seq2[Record, error] {
 // included. A missing trail has no records.
 func Read(path string) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		newest := 0
-		for {
-			if _, err := os.Stat(old(path, newest+1)); err != nil {
-				break
-			}
-			newest++
+		numbers, err := rotatedNumbers(path)
+		if err != nil && !yield(Record{}, fmt.Errorf("audit: %w", err)) {
+			return
 		}
-		for i := newest; i >= 0; i-- {
-			if !readFile(old(path, i), yield) {
+		for _, i := range numbers {
+			if !readFile(rotated(path, i), yield) {
 				return
 			}
 		}
+		readFile(path, yield)
 	}
 }
 
 func readFile(path string, yield func(Record, error) bool) (more bool) {
-	f, err := os.Open(path)
+	f, err := openShared(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return true
 	}
@@ -117,7 +115,7 @@ func Follow(done <-chan struct{}, path string) iter.Seq2[Record, error] {
 		defer tick.Stop()
 		for {
 			if f == nil {
-				if g, err := os.Open(path); err == nil {
+				if g, err := openShared(path); err == nil {
 					f = g
 					if !fromStart {
 						_, _ = f.Seek(0, io.SeekEnd)
