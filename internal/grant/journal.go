@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 )
 
 // The journal is a text file of lines "CRC JSON\n": the CRC-32C of the JSON in
@@ -30,10 +32,13 @@ const slack = 1024
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 type journal struct {
-	dir   string
-	file  *os.File
-	lines int
-	torn  bool // the last line is cut short
+	dir    string
+	rename func(from, to string) error
+	closed bool
+	file   *os.File // nil: it could not be opened; the next operation tries again
+	lines  int
+	torn   bool // the last line may be cut short
+	rest   int  // no compaction below this many lines: the last one failed
 }
 
 func encodeLine(op operation) ([]byte, error) {
@@ -42,7 +47,7 @@ func encodeLine(op operation) ([]byte, error) {
 		return nil, err
 	}
 	if len(body) > maxLine-16 {
-		return nil, fmt.Errorf("an operation of %d bytes does not fit", len(body))
+		return nil, fmt.Errorf("%w: an entry of %d bytes (at most %d)", fault.ErrMalformed, len(body), maxLine-16)
 	}
 	var sum [4]byte
 	binary.BigEndian.PutUint32(sum[:], crc32.Checksum(body, castagnoli))
@@ -108,25 +113,32 @@ func replay(dir string, apply func(operation) error) (damaged int, err error) {
 
 // compact writes a journal of just ops, which takes the place of old (nil at
 // the start) when it is whole. When it fails, old goes on.
-func compact(dir string, ops []operation, old *journal) (*journal, error) {
-	j, path, tmp := &journal{dir: dir, lines: len(ops)}, filepath.Join(dir, journalName), filepath.Join(dir, journalName+".new")
+func compact(dir string, ops []operation, old *journal) (_ *journal, err error) {
+	if old != nil {
+		defer func() {
+			if err != nil {
+				old.rest = old.lines + slack // each attempt writes all grants
+			}
+		}()
+	}
+	j, tmp := &journal{dir: dir, rename: os.Rename, lines: len(ops)}, filepath.Join(dir, journalName+".new")
+	if old != nil {
+		j.rename = old.rename
+	}
 	if err := writeAll(tmp, ops); err != nil {
 		return nil, errors.Join(fmt.Errorf("grant: %w", err), os.Remove(tmp))
 	}
-	// Windows replaces no open file.
 	if old != nil {
-		if err := old.close(); err != nil {
-			return nil, fmt.Errorf("grant: %w", err)
-		}
+		// Windows replaces no open file. What close says does not matter:
+		// either tmp takes the place of the file, or append opens it again.
+		_ = old.release()
 	}
-	renamed := os.Rename(tmp, path)
-	err := j.open(path)
-	if renamed != nil && old != nil {
-		old.file, j.file = j.file, nil
+	if err := j.rename(tmp, j.path()); err != nil {
+		return nil, fmt.Errorf("grant: %w", err)
 	}
-	if err = errors.Join(renamed, err); err != nil {
-		return nil, errors.Join(fmt.Errorf("grant: %w", err), j.close())
-	}
+	if err := j.open(); err != nil && old == nil {
+		return nil, fmt.Errorf("grant: %w", err)
+	} // else the new journal is in its place, and append tries again
 	return j, nil
 }
 
@@ -146,26 +158,36 @@ func writeAll(path string, ops []operation) error {
 	return errors.Join(w.Flush(), f.Close())
 }
 
-func (j *journal) open(path string) (err error) {
-	j.file, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+func (j *journal) path() string { return filepath.Join(j.dir, journalName) }
+
+func (j *journal) open() (err error) {
+	j.file, err = os.OpenFile(j.path(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		j.file = nil
+	}
 	return err
 }
 
 func (j *journal) append(op operation) error {
-	if j.file == nil {
+	if j.closed {
 		return errors.New("the journal is closed")
 	}
 	line, err := encodeLine(op)
 	if err != nil {
 		return err
 	}
+	if j.file == nil {
+		if err := j.open(); err != nil {
+			return err
+		}
+		j.torn = true // nobody knows what happened to the file meanwhile
+	}
 	if j.torn {
 		line = append([]byte{'\n'}, line...)
 	}
-	n, err := j.file.Write(line)
-	if err != nil {
-		// A full disk took half a line: the next one must not be glued to it.
-		j.torn = j.torn || n > 0
+	// A full disk may take half a line: the next one must not be glued to it.
+	if _, err := j.file.Write(line); err != nil {
+		j.torn = true
 		return err
 	}
 	j.torn = false
@@ -173,9 +195,16 @@ func (j *journal) append(op operation) error {
 	return nil
 }
 
-func (j *journal) bloated(live int) bool { return j.lines > 2*live+slack }
+func (j *journal) bloated(live int) bool { return j.lines > max(2*live+slack, j.rest) }
 
+// close ends the journal; an operation after it fails.
 func (j *journal) close() error {
+	j.closed = true
+	return j.release()
+}
+
+// release closes the file; the next operation opens it again.
+func (j *journal) release() error {
 	if j.file == nil {
 		return nil
 	}
