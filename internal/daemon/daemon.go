@@ -40,6 +40,7 @@ func Run(ctx context.Context, cfg *config.Config, version string, log *slog.Logg
 type daemon struct {
 	log     *slog.Logger
 	version string
+	started *config.Config // what it was started with
 	agent   *agent.Agent
 	control *channel.Listener
 	plugin  *channel.Listener
@@ -64,6 +65,7 @@ func (d *daemon) close() error {
 }
 
 func (d *daemon) start(cfg *config.Config) error {
+	d.started = cfg
 	for _, dir := range []string{cfg.StateDir, filepath.Dir(cfg.Audit.File)} {
 		if err := private.Folder(dir); err != nil {
 			return err
@@ -137,14 +139,16 @@ func (d *daemon) listen(cfg *config.Config) (err error) {
 	return nil
 }
 
-// assemble makes the settings of a configuration. It keeps the cache of plugin
-// users unless the stores themselves are configured differently.
+// assemble makes the settings of a configuration. The local store stays where
+// the agent was started with it: it usually follows state_dir, and the grants
+// of running containers name secrets that are in it. The cache of plugin users
+// is kept unless it is configured differently.
 func (d *daemon) assemble(cfg *config.Config) (agent.Settings, error) {
 	specs, err := sources.New(sources.Config{Folders: cfg.CredentialSpecs.Folders})
 	if err != nil {
 		return agent.Settings{}, err
 	}
-	store, err := stores.New(stores.Config{LocalDir: cfg.Secrets.Local.Dir})
+	store, err := stores.New(stores.Config{LocalDir: d.started.Secrets.Local.Dir})
 	if err != nil {
 		return agent.Settings{}, err
 	}
@@ -154,7 +158,7 @@ func (d *daemon) assemble(cfg *config.Config) (agent.Settings, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.cfg == nil || d.cfg.Secrets.Local != cfg.Secrets.Local || d.cfg.Secrets.Cache != cfg.Secrets.Cache {
+	if d.cfg == nil || d.cfg.Secrets.Cache != cfg.Secrets.Cache {
 		if old := d.cache; old != nil {
 			// Redemptions that are under way still use it.
 			time.AfterFunc(cacheFarewell, func() { _ = old.Close() })
@@ -239,7 +243,6 @@ func (d *daemon) running() *config.Config {
 
 // changed applies a changed configuration file, or says why it does not.
 func (d *daemon) changed(cfg *config.Config, err error) {
-	old := d.running()
 	var settings agent.Settings
 	if err == nil {
 		settings, err = d.assemble(cfg)
@@ -255,14 +258,19 @@ func (d *daemon) changed(cfg *config.Config, err error) {
 	d.agent.Apply(settings)
 	d.agent.Note(audit.ConfigApplied, cfg.Path())
 	d.log.Info("configuration applied", "config", cfg.Path())
-	if !reflect.DeepEqual(fixed(old), fixed(cfg)) {
-		d.log.Warn("state_dir, audit, channels, containerd and log take effect at the agent's next start")
+	if d.waits(cfg) {
+		d.log.Warn("changes of state_dir, secrets.local, audit, channels, containerd and log take effect at the agent's next start")
 	}
+}
+
+// waits says whether cfg has changes that a running agent does not apply.
+func (d *daemon) waits(cfg *config.Config) bool {
+	return !reflect.DeepEqual(fixed(d.started), fixed(cfg))
 }
 
 // fixed are the settings that a running agent cannot change.
 func fixed(c *config.Config) any {
-	return []any{c.StateDir, c.Audit, c.Channels, c.Containerd, c.Log}
+	return []any{c.StateDir, c.Secrets.Local, c.Audit, c.Channels, c.Containerd, c.Log}
 }
 
 func (d *daemon) report(s *agent.Status, trail *audit.Log) {

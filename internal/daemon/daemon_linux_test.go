@@ -16,6 +16,8 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/internal/config"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 	"github.com/gmsa-agent/gmsa-agent/internal/wire/control"
+	"github.com/gmsa-agent/gmsa-agent/secrets"
+	"github.com/gmsa-agent/gmsa-agent/secrets/local"
 )
 
 // host is a folder with a configuration for an agent of its own.
@@ -147,6 +149,51 @@ func TestAChangedConfigurationIsAppliedAndABrokenOneIsNot(t *testing.T) {
 	}
 	h.write("")
 	h.eventually("mended", func(s agent.Status) bool { return s.Config.Error == "" })
+}
+
+func TestAChangedStateFolderWaitsForTheNextStart(t *testing.T) {
+	h := newHost(t)
+	cfg := h.load()
+	d := &daemon{log: slog.New(slog.DiscardHandler)}
+	t.Cleanup(func() { _ = d.close() })
+	if err := d.start(cfg); err != nil {
+		t.Fatal(err)
+	}
+	store, err := local.Open(cfg.Secrets.Local.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cred := &secrets.Credential{Domain: "contoso.com", User: "plugin", Password: secrets.New([]byte("hunter2"))}
+	if err := store.Put(t.Context(), "contoso", cred); err != nil {
+		t.Fatal(err)
+	}
+	for _, changed := range []func(*config.Config){
+		func(c *config.Config) {
+			c.StateDir, c.Secrets.Local.Dir = filepath.Join(h.dir, "other"), filepath.Join(h.dir, "other", "secrets")
+		},
+		func(c *config.Config) { c.Secrets.Local.Dir = filepath.Join(h.dir, "other") },
+	} {
+		next := h.load()
+		changed(next)
+		next.Secrets.Cache.TTL = 0 // and so every fetch asks the store
+		settings, err := d.assemble(next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ref, err := secrets.ParseRef("local://contoso")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := settings.Secrets.Fetch(t.Context(), ref); err != nil {
+			t.Errorf("a running container's secret: %v", err)
+		}
+		if !d.waits(next) {
+			t.Error("nobody is told that it takes effect later")
+		}
+	}
+	if d.waits(h.load()) {
+		t.Error("the configuration is again the one that the agent was started with")
+	}
 }
 
 func TestAStateFolderThatOthersCanWriteToIsRefused(t *testing.T) {
