@@ -54,6 +54,7 @@ func (r *recorder) Admit(ctx context.Context, f hook.Facts) (hook.Admission, err
 
 // Admitted implements [hook.Admitter].
 func (r *recorder) Admitted(_ context.Context, f hook.Facts) error {
+	r.add("checked %s", f.ID)
 	if f.CredentialSpec != document(f.Key) {
 		return fmt.Errorf("another document: %w", fault.ErrDenied)
 	}

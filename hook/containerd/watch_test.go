@@ -313,7 +313,8 @@ func TestWhatHappenedBeforeTheConnectionIsMadeUpFor(t *testing.T) {
 	if got, want := f.spec(key("waiting")), given(asksByAnnotation, "waiting"); got != want {
 		t.Errorf("the container without a task: got %s, want %s", got, want)
 	}
-	r.wait(t, 1, `admit kept {"admitted":"kept"}`)
+	r.wait(t, 1, "checked kept")
+	r.never(t, "admit kept")
 	r.never(t, "lost kept")
 	r.never(t, "admit plain")
 }
