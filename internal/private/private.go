@@ -1,8 +1,8 @@
 // Package private makes folders and locks that only the agent and the host's
-// administrators can touch.
+// administrators can touch, and tells files that others could change.
 //
 // It knows the platform's access rights and nothing of what is kept in the
-// folders.
+// folders and files.
 package private
 
 import (
@@ -16,12 +16,16 @@ import (
 // Folder makes sure that dir exists and that others can change nothing in it:
 // a missing one is made with its access rights from the first instant, one
 // that is there and open to others is refused with an error that wraps
-// [fault.ErrDenied], because somebody may have put it there first.
+// [fault.ErrDenied], because somebody may have put it there first. So is one
+// that others could exchange for another, because a folder above it is theirs.
 func Folder(dir string) error {
 	if err := makeFolder(dir); err != nil {
 		return err
 	}
-	return checkFolder(dir)
+	if err := checkFolder(dir); err != nil {
+		return err
+	}
+	return checkWay(dir)
 }
 
 // Lock takes the lock file at path, which it makes if it is missing. If

@@ -27,18 +27,69 @@ func makeFolder(dir string) error {
 
 // checkFolder refuses a folder in which others could replace the key.
 func checkFolder(dir string) error {
-	var st unix.Stat_t
-	if err := unix.Stat(dir, &st); err != nil {
-		return &os.PathError{Op: "stat", Path: dir, Err: err}
-	}
-	mode := uint32(st.Mode)
+	st, err := stat(dir)
 	switch {
-	case mode&unix.S_IFMT != unix.S_IFDIR:
+	case err != nil:
+		return err
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
 		return fmt.Errorf("%w: %s is not a folder", fault.ErrMalformed, dir)
-	case mode&0o022 != 0:
-		return fmt.Errorf("%w: folder %s has mode %#o, but others must not write to it (0700)", fault.ErrDenied, dir, mode&0o777)
-	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
-		return fmt.Errorf("%w: folder %s belongs to uid %d, neither root nor this process", fault.ErrDenied, dir, st.Uid)
+	case st.Mode&others != 0:
+		return fmt.Errorf("%w: folder %s has mode %#o, but others must not write to it (0700)", fault.ErrDenied, dir, st.Mode&0o777)
+	}
+	return checkOwner("folder "+dir, st)
+}
+
+// others may write: the group and everybody.
+const others = 0o022
+
+// checkAncestor refuses a folder in which others could exchange a folder. In
+// one that is sticky, such as /tmp, only the owner of what is in it can
+// (unlink(2)), and that owner is checked with the next step.
+func checkAncestor(dir string) error { return checkWritable(dir, unix.S_ISVTX) }
+
+// checkHolder refuses a folder in which others could put a file.
+func checkHolder(dir string) error { return checkWritable(dir, 0) }
+
+func checkFile(path string) error { return checkWritable(path, 0) }
+
+func checkWritable(path string, unless uint32) error {
+	st, err := stat(path)
+	if err != nil {
+		return err
+	}
+	if mode := uint32(st.Mode); mode&others != 0 && mode&unless == 0 && !readOnly(path) {
+		return fmt.Errorf("%w: %s has mode %#o, but others must not write to it: chmod go-w %[2]s", fault.ErrDenied, path, mode&0o7777)
+	}
+	return checkOwner(path, st)
+}
+
+// readOnly says whether path is on a file system that nobody can write to:
+// Kubernetes mounts a ConfigMap so, and its folder has mode 0777.
+func readOnly(path string) bool { return unix.Access(path, unix.W_OK) == unix.EROFS }
+
+// checkLink refuses a link of others. Its mode says nothing, and what may
+// replace it is up to its folder.
+func checkLink(path string) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return &os.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	return checkOwner("link "+path, st)
+}
+
+func isLink(info fs.FileInfo) bool { return info.Mode()&fs.ModeSymlink != 0 }
+
+func stat(path string) (unix.Stat_t, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return st, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return st, nil
+}
+
+func checkOwner(what string, st unix.Stat_t) error {
+	if st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("%w: %s belongs to uid %d, neither root nor this process", fault.ErrDenied, what, st.Uid)
 	}
 	return nil
 }
