@@ -66,6 +66,9 @@ func (d *daemon) close() error {
 
 func (d *daemon) start(cfg *config.Config) error {
 	d.started = cfg
+	if err := trustworthy(cfg); err != nil {
+		return err
+	}
 	for _, dir := range []string{cfg.StateDir, filepath.Dir(cfg.Audit.File)} {
 		if err := private.Folder(dir); err != nil {
 			return err
@@ -136,6 +139,19 @@ func (d *daemon) listen(cfg *config.Config) (err error) {
 		return fmt.Errorf("plugin channel: %w", err)
 	}
 	d.onClose(d.plugin.Close)
+	return nil
+}
+
+// trustworthy refuses a configuration that others could have written: ordinary
+// users of Windows may make folders in ProgramData, and who makes the agent's
+// before it is installed would choose its policy and who may redeem.
+func trustworthy(cfg *config.Config) error {
+	if cfg.Path() == "" {
+		return nil // the defaults
+	}
+	if err := private.File(cfg.Path()); err != nil {
+		return fmt.Errorf("configuration %s could be changed by others: %w", cfg.Path(), err)
+	}
 	return nil
 }
 
@@ -244,6 +260,9 @@ func (d *daemon) running() *config.Config {
 // changed applies a changed configuration file, or says why it does not.
 func (d *daemon) changed(cfg *config.Config, err error) {
 	var settings agent.Settings
+	if err == nil {
+		err = trustworthy(cfg)
+	}
 	if err == nil {
 		settings, err = d.assemble(cfg)
 	}

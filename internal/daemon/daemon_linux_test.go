@@ -196,6 +196,34 @@ func TestAChangedStateFolderWaitsForTheNextStart(t *testing.T) {
 	}
 }
 
+func TestAConfigurationThatOthersCanChangeIsRefused(t *testing.T) {
+	h := newHost(t)
+	if err := os.Chmod(h.file, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	err := Run(t.Context(), h.load(), "test", slog.New(slog.DiscardHandler), func() { t.Error("ready") })
+	if !errors.Is(err, fault.ErrDenied) || !strings.Contains(err.Error(), h.file) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(h.dir, "state")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it was acted upon: %v", err)
+	}
+}
+
+func TestAChangeThatOthersCouldHaveMadeIsNotApplied(t *testing.T) {
+	h := newHost(t)
+	h.run()
+	first := h.status().Config.Applied
+	if err := os.Chmod(h.dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	h.write("adopt: ['{E4781092-F116-4B79-B55E-28EB6A224E26}']\n")
+	h.eventually("refused", func(s agent.Status) bool { return strings.Contains(s.Config.Error, "others") })
+	if s := h.status(); !s.Config.Applied.Equal(first) {
+		t.Error("it was applied")
+	}
+}
+
 func TestAStateFolderThatOthersCanWriteToIsRefused(t *testing.T) {
 	h := newHost(t)
 	if err := os.Mkdir(filepath.Join(h.dir, "state"), 0o777); err != nil {
