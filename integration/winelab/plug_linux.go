@@ -52,13 +52,13 @@ func (l *Lab) Plug(ctx context.Context, pipe string) (*Plug, error) {
 		return nil, err
 	}
 	err = lab.WaitFor(ctx, "somebody to listen on "+pipe, func(context.Context) error {
+		if log, err := os.ReadFile(l.LogPath(name)); err == nil && bytes.Contains(log, []byte("held")) {
+			return nil
+		}
 		if err := process.Exited(); err != nil {
 			return err
 		}
-		if log, err := os.ReadFile(l.LogPath(name)); err != nil || !bytes.Contains(log, []byte("held")) {
-			return errors.New("no such pipe")
-		}
-		return nil
+		return errors.New("no such pipe")
 	})
 	if err != nil {
 		process.Kill()
