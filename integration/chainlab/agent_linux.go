@@ -78,15 +78,14 @@ func (l *Lab) installAgent(ctx context.Context, a *Agent) error {
 			return err
 		}
 	}
-	const stripped = "-ldflags=-s -w"
-	if err := winelab.Build(ctx, "./cmd/gmsa-agent", l.Path(agentFolder+`\gmsa-agent.exe`), stripped); err != nil {
+	if err := winelab.Build(ctx, agentPackage, l.Path(agentFolder+`\gmsa-agent.exe`), stripped); err != nil {
 		return err
 	}
-	if err := winelab.Build(ctx, "./cmd/containerd-shim-gmsa", l.Path(wrapperFolder+`\`+shimName), stripped); err != nil {
+	if err := winelab.Build(ctx, wrapperPackage, l.Path(wrapperFolder+`\`+shimName), stripped); err != nil {
 		return err
 	}
 	plugin := l.Path(agentFolder + `\ccg-plugin.dll`)
-	if err := winelab.BuildDLL(ctx, "./cmd/ccg-plugin", plugin); err != nil {
+	if err := winelab.BuildDLL(ctx, pluginPackage, plugin); err != nil {
 		return err
 	}
 	if err := proxystub.Install(ctx, l.Lab); err != nil {
@@ -106,7 +105,7 @@ func (l *Lab) StartAgent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute) // a healthy one takes half a second
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // a healthy one takes half a second
 	defer cancel()
 	if l.agentPlugs, err = l.plug(ctx, controlPipe, pluginPipe); err != nil {
 		return errors.Join(err, l.agent.Exited())

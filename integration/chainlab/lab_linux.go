@@ -167,7 +167,7 @@ func (l *Lab) installDoubles(ctx context.Context, cfg ccgdouble.Config) error {
 	if err := os.WriteFile(l.Path(ccgConfig), data, 0o600); err != nil {
 		return err
 	}
-	return winelab.Build(ctx, "./integration/ccgdouble/ccg", l.Path(ccgProgram))
+	return winelab.Build(ctx, ccgPackage, l.Path(ccgProgram), stripped)
 }
 
 // installPrograms puts the real programs into one folder, as containerd's own
@@ -189,7 +189,7 @@ func (l *Lab) installPrograms(ctx context.Context) error {
 	if err := l.InstallAs(plug, binFolder+`\plug.exe`); err != nil {
 		return err
 	}
-	return winelab.Build(ctx, "./integration/chainlab/plugshim", l.Path(binFolder+`\`+shimName))
+	return winelab.Build(ctx, plugshimPackage, l.Path(binFolder+`\`+shimName), stripped)
 }
 
 // makeLayers makes an image layer and a scratch layer as hcsshim wants to see
@@ -226,7 +226,7 @@ func (l *Lab) StartContainerd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute) // a healthy one takes a second
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // a healthy one takes a second
 	defer cancel()
 	if l.containerdPlugs, err = l.plug(ctx, containerdPipe, containerdTTRPCPipe); err != nil {
 		return errors.Join(err, l.containerd.Exited())
