@@ -50,13 +50,13 @@ func (c *chain) watchForPasswords() *canary {
 	done.Go(func() {
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
-		known := map[string]bool{} // by process and command line: those are looked at once
+		looks := map[string]int{}
 		for {
 			select {
 			case <-end:
 				return
 			case <-tick.C:
-				c.lookAtProcesses(k, known)
+				c.lookAtProcesses(k, looks)
 			}
 		}
 	})
@@ -65,22 +65,26 @@ func (c *chain) watchForPasswords() *canary {
 	return k
 }
 
-func (c *chain) lookAtProcesses(k *canary, known map[string]bool) {
-	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
+// looksAtProcess is how often a process is looked at: its command line is its
+// parent's until it has become what it shall be.
+const looksAtProcess = 5
+
+func (c *chain) lookAtProcesses(k *canary, looks map[string]int) {
+	processes, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return
 	}
-	for _, cmdline := range processes {
-		line, err := os.ReadFile(cmdline)
-		if err != nil || known[cmdline+string(line)] {
+	for _, dir := range processes {
+		if looks[dir]++; looks[dir] > looksAtProcess {
 			continue
 		}
-		known[cmdline+string(line)] = true
-		environ, _ := os.ReadFile(filepath.Join(filepath.Dir(cmdline), "environ")) // a zombie has none
-		if c.has(line) || c.has(environ) {
-			k.mu.Lock()
-			k.seen = append(k.seen, cmdline)
-			k.mu.Unlock()
+		for _, name := range []string{"cmdline", "environ"} {
+			data, err := os.ReadFile(filepath.Join(dir, name))
+			if err == nil && c.has(data) { // one that has ended has neither
+				k.mu.Lock()
+				k.seen = append(k.seen, dir+"/"+name)
+				k.mu.Unlock()
+			}
 		}
 	}
 }
