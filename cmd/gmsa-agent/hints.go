@@ -86,6 +86,11 @@ var hints = []struct {
 		return "save the document as a file, and check that: " + s.again("credspec validate FILE")
 	}},
 
+	{func(err error) bool {
+		return as[*runError](err) && errors.Is(err, fault.ErrDenied) && !errors.Is(err, fs.ErrPermission)
+	}, func(s *session, _ error) string {
+		return "give the folder and the file to administrators alone (docs/configuration.md, Permissions), then: " + s.command
+	}},
 	{either(is(fs.ErrPermission), both(either(either(aboutLocalSecret, as[*agentError]), as[*runError]), is(fault.ErrDenied))), func(s *session, _ error) string {
 		return fmt.Sprintf("run it as an administrator (%s): %s", administrator, s.command)
 	}},

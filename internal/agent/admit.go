@@ -369,6 +369,10 @@ func (a *Agent) grant(m *admission) (hook.Admission, error) {
 
 // replace records and adds a grant, which ends an earlier one of the container.
 func (a *Agent) replace(g *grant.Grant, r audit.Record) error {
+	g.Created = time.Now().UTC()
+	if err := a.grants.Check(*g); err != nil {
+		return err
+	}
 	if err := a.trail.Write(r); err != nil {
 		return err
 	}
@@ -376,7 +380,6 @@ func (a *Agent) replace(g *grant.Grant, r audit.Record) error {
 	if again {
 		a.recordEnd(old, "the container is created again")
 	}
-	g.Created = time.Now().UTC()
 	err := a.grants.Add(*g)
 	if err != nil && again {
 		err = errors.Join(err, a.grants.End(old)) // what is recorded must be so
