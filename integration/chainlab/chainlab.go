@@ -10,10 +10,3 @@
 // answers are invented (see hcsdouble and ccgdouble), and nothing runs in the
 // container.
 package chainlab
-
-// Versions of the real programs. hcsshim v0.15.0's shim cannot be built from
-// the module proxy alone; v0.14.1 can.
-const (
-	containerdVersion = "v2.4.2"
-	hcsshimVersion    = "v0.14.1"
-)

@@ -17,6 +17,13 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/integration/winelab/proxystub"
 )
 
+// Versions of the real programs. hcsshim v0.15.0's shim cannot be built from
+// the module proxy alone; v0.14.1 can.
+const (
+	containerdVersion = "v2.4.2"
+	hcsshimVersion    = "v0.14.1"
+)
+
 // The project's own programs, and how they are linked for a release.
 const (
 	agentPackage    = "./cmd/gmsa-agent"
