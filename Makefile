@@ -48,20 +48,23 @@ STATICCHECK_VERSION = v0.8.2
 STATICCHECK = $(CURDIR)/bin/tools/$(STATICCHECK_VERSION)/staticcheck
 
 .PHONY: test
-test: lab-base lab-ad lab-wine lab-containerd ## unit tests, the Linux suites and the plugin's Wine suite
+test: ## unit tests, the Linux suites and the plugin's Wine suite
+	@$(LAB) base ad wine containerd
 	$(GO) test $(TESTFLAGS) -short ./...
 
 .PHONY: test-all
-test-all: test lab-chain ## make test, and containerd.exe with the real runhcs shim
+test-all: test ## make test, and containerd.exe with the real runhcs shim
+	@$(LAB) chain
 	$(GO) test -timeout 20m -v -run Chain ./integration/...
 
 .PHONY: demo
-demo: lab-ad lab-chain ## run the whole chain and show it hop by hop
-	$(GO) run ./integration/cmd/demo
+demo: ## run the whole chain and show it hop by hop
+	@$(LAB) ad chain
+	@$(GO) run ./integration/cmd/demo
 
 .PHONY: bench
 bench: ## the figures of the design's budgets, each beside its budget
-	$(GO) test -run '^$$' -bench . -benchtime 2000x ./internal/agent ./internal/grant ./cmd/containerd-shim-gmsa ./secrets
+	$(GO) test -run '^$$' -bench . -benchtime 2000x ./internal/agent ./internal/grant ./cmd/containerd-shim-gmsa ./secrets ./integration/pluginharness
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each (default 10s)
