@@ -111,34 +111,44 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 }
 
 func (l *Lab) start(ctx context.Context, o Options) error {
-	if err := l.installPrograms(ctx); err != nil {
-		return err
+	type stage struct {
+		name string
+		do   func(context.Context) error
 	}
-	if err := l.makeLayers(); err != nil {
-		return err
+	stages := []stage{
+		{"containerd " + containerdVersion + " and runhcs shim " + hcsshimVersion + " installed", l.installPrograms},
+		{"HCS double and CCG double installed", func(ctx context.Context) error { return l.installDoubles(ctx, o.CCG) }},
+		{"host prepared", func(ctx context.Context) error { return l.prepareHost(ctx, o.Build) }},
 	}
-	if err := l.installDoubles(ctx, o.CCG); err != nil {
-		return err
+	if o.Agent != nil {
+		stages = append(stages, stage{"agent, shim wrapper and CCG plugin installed",
+			func(ctx context.Context) error { return l.installAgent(ctx, o.Agent) }})
 	}
-	if o.Build != 0 {
+	stages = append(stages, stage{"containerd.exe answers", l.StartContainerd})
+	if o.Agent != nil {
+		stages = append(stages, stage{"gmsa-agent.exe answers", l.StartAgent})
+	}
+	for _, s := range stages {
+		began := time.Now()
+		if err := s.do(ctx); err != nil {
+			return err
+		}
+		l.report("%s (%v)", s.name, time.Since(began).Round(10*time.Millisecond))
+	}
+	return nil
+}
+
+// prepareHost makes the layers, and the build of Windows where it is not the
+// template's.
+func (l *Lab) prepareHost(ctx context.Context, build int) error {
+	if build != 0 {
 		for _, name := range []string{"CurrentBuild", "CurrentBuildNumber"} {
-			if err := l.SetString(ctx, `HKLM\Software\Microsoft\Windows NT\CurrentVersion`, name, strconv.Itoa(o.Build)); err != nil {
+			if err := l.SetString(ctx, `HKLM\Software\Microsoft\Windows NT\CurrentVersion`, name, strconv.Itoa(build)); err != nil {
 				return err
 			}
 		}
 	}
-	if o.Agent != nil {
-		if err := l.installAgent(ctx, o.Agent); err != nil {
-			return err
-		}
-	}
-	if err := l.StartContainerd(ctx); err != nil {
-		return err
-	}
-	if o.Agent != nil {
-		return l.StartAgent(ctx)
-	}
-	return nil
+	return l.makeLayers()
 }
 
 // installDoubles builds the doubles of HCS and CCG.

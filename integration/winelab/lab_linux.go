@@ -126,7 +126,14 @@ func (l *Lab) Stop() error {
 // saves the registry, and whatever did not notice by force.
 func (l *Lab) halt() error {
 	l.halted.Do(func() {
-		l.err = errors.Join(l.server.Stop(10*time.Second), endProcessesOf(l.prefix, 2*time.Second))
+		// By SIGINT the server ends all programs, saves the registry and ends;
+		// by the SIGTERM of Stop it leaves programs behind.
+		_ = syscall.Kill(l.server.PID(), syscall.SIGINT) // gone already is as good
+		select {
+		case <-l.server.Done():
+		case <-time.After(10 * time.Second):
+		}
+		l.err = errors.Join(l.server.Stop(time.Second), endProcessesOf(l.prefix, 2*time.Second))
 	})
 	return l.err
 }
