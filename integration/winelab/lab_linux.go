@@ -65,7 +65,7 @@ func start(ctx context.Context, template, dir string, o Options) (*Lab, error) {
 	if err := clone(filepath.Join(template, "prefix"), filepath.Join(dir, "prefix")); err != nil {
 		return nil, err
 	}
-	l, err := open(dir, o)
+	l, err := open(ctx, dir, o)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func start(ctx context.Context, template, dir string, o Options) (*Lab, error) {
 }
 
 // open starts the server of the prefix in dir.
-func open(dir string, o Options) (*Lab, error) {
+func open(ctx context.Context, dir string, o Options) (*Lab, error) {
 	wine, server, err := binaries()
 	if err != nil {
 		return nil, err
@@ -108,7 +108,40 @@ func open(dir string, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := l.listening(ctx); err != nil {
+		return nil, errors.Join(err, l.halt())
+	}
 	return l, nil
+}
+
+// listening waits until the server can be connected to: a program that is
+// started earlier finds a part of what the server is making, and gives up.
+func (l *Lab) listening(ctx context.Context) error {
+	info, err := os.Stat(l.prefix)
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fmt.Errorf("%s: its inode cannot be told", l.prefix)
+	}
+	socket := fmt.Sprintf("server-%x-%x/socket", stat.Dev, stat.Ino)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute) // a healthy one takes 10 ms
+	defer cancel()
+	return lab.WaitFor(ctx, "Wine's server", func(context.Context) error {
+		if err := l.server.Exited(); err != nil {
+			return err
+		}
+		debian, err := filepath.Glob(filepath.Join(l.dir, "tmp", "wine-*", socket))
+		if err != nil {
+			return err
+		}
+		original := filepath.Join("/tmp", fmt.Sprintf(".wine-%d", os.Getuid()), socket)
+		if _, err := os.Stat(original); err != nil && len(debian) == 0 {
+			return errors.New("no socket")
+		}
+		return nil
+	})
 }
 
 // Dir is the folder of this machine that holds everything of the lab.

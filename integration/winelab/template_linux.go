@@ -63,7 +63,7 @@ func makeTemplate(ctx context.Context, dir string) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	l, err := open(dir, Options{})
+	l, err := open(ctx, dir, Options{})
 	if err != nil {
 		return err
 	}
