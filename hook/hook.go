@@ -89,6 +89,9 @@ type Admitter interface {
 	// it is. It changes nothing and leaves no record. The error says what is
 	// wrong and wraps one of package fault's kinds.
 	Admitted(ctx context.Context, f Facts) error
+	// Holds says whether the container holds a live grant. To admit such a one
+	// anew, on facts without its document, would end that grant.
+	Holds(k Key) bool
 }
 
 // Tracker is told what became of containers, so that grants end with them.

@@ -70,10 +70,16 @@ func (s *session) adopt(ctx context.Context, k hook.Key) {
 	switch {
 	case err == nil:
 		s.check(ctx, k, filepath.Join(s.watch.cfg.StateDir, "io.containerd.runtime.v2.task", k.Namespace, k.ID))
-	case status.Code(err) == codes.NotFound:
+	case status.Code(err) != codes.NotFound:
+		if ctx.Err() == nil {
+			s.watch.log.Warn("whether a container has a task cannot be found out", "container", k, "error", err)
+		}
+	case s.watch.admitter.Holds(k):
+		// The wrapper has its document and is about to put it into the bundle,
+		// which is not to be seen yet. (Or an earlier watch was killed before it
+		// could write the document: that is seen when the task is there.)
+	default:
 		s.prepare(ctx, k)
-	case ctx.Err() == nil:
-		s.watch.log.Warn("whether a container has a task cannot be found out", "container", k, "error", err)
 	}
 }
 

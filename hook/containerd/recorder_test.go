@@ -19,6 +19,7 @@ type recorder struct {
 	entries []string
 	marks   hook.Mark
 	refuse  bool
+	holds   string        // the container that holds a grant
 	failing bool          // Ended fails
 	slow    chan struct{} // admissions of the container "slow" wait for it
 }
@@ -59,6 +60,13 @@ func (r *recorder) Admitted(_ context.Context, f hook.Facts) error {
 		return fmt.Errorf("another document: %w", fault.ErrDenied)
 	}
 	return nil
+}
+
+// Holds implements [hook.Admitter].
+func (r *recorder) Holds(k hook.Key) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.holds == k.ID
 }
 
 // Mark implements [hook.Tracker].

@@ -319,6 +319,16 @@ func TestWhatHappenedBeforeTheConnectionIsMadeUpFor(t *testing.T) {
 	r.never(t, "admit plain")
 }
 
+func TestAContainerWithAGrantAndNoTaskYetIsLeftToTheWrapper(t *testing.T) {
+	f, r := newFake(t), &recorder{holds: "between"}
+	f.put(key("between"), asksByAnnotation, nil)
+	f.put(key("waiting"), asksByAnnotation, nil)
+	connected(t, watch(t, f, r, Config{}))
+	r.wait(t, 1, "admit waiting file://web.json")
+	settle(t, f, r, key("between"))
+	r.never(t, "admit between")
+}
+
 func TestAContainerdThatGoesAwayIsAStateAndEveryoneIsListedAgain(t *testing.T) {
 	f, r := newFake(t), &recorder{}
 	f.put(key("a"), asksNot, nil)

@@ -48,7 +48,6 @@ containerd:
   - address: '` + containerdPipe + `'
     namespaces: [` + Namespace + `]
     state_dir: '` + containerdState + `'
-    inject: never
 credential_specs:
   folders: ['` + SpecFolder + `']
 `

@@ -81,6 +81,12 @@ func (a *Agent) Admitted(ctx context.Context, f hook.Facts) (err error) {
 	return err
 }
 
+// Holds implements [hook.Admitter].
+func (a *Agent) Holds(k hook.Key) bool {
+	_, _, live := a.grants.Of(k)
+	return live
+}
+
 func without(m map[string]string) map[string]string {
 	m = maps.Clone(m)
 	delete(m, hook.KeyCredentialSpec)
