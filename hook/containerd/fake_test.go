@@ -242,7 +242,7 @@ func (f fakeContainers) Update(ctx context.Context, r *containers.UpdateContaine
 		return nil, status.Errorf(codes.InvalidArgument, "paths %q", paths)
 	}
 	f.records[k].Spec = r.GetContainer().GetSpec()
-	return &containers.UpdateContainerResponse{Container: f.records[k]}, nil
+	return &containers.UpdateContainerResponse{Container: proto.CloneOf(f.records[k])}, nil
 }
 
 type fakeTasks struct {
