@@ -40,9 +40,17 @@ static void print_text(const char *name, LPCWSTR text)
     printf("%s %s\n", name, utf8);
 }
 
+/* One at a time: in Wine 8, activations of one class in processes of their own
+ * that overlap fail now and then (E_NOINTERFACE), whatever the class is. */
 static HRESULT activate(Plugin **plugin)
 {
-    return CoCreateInstance(&CLSID_GmsaCcgPlugin, NULL, context, &IID_ICcgDomainAuthCredentials, (void **)plugin);
+    static SRWLOCK one = SRWLOCK_INIT;
+    HRESULT result;
+
+    AcquireSRWLockExclusive(&one);
+    result = CoCreateInstance(&CLSID_GmsaCcgPlugin, NULL, context, &IID_ICcgDomainAuthCredentials, (void **)plugin);
+    ReleaseSRWLockExclusive(&one);
+    return result;
 }
 
 static HRESULT get(Plugin *plugin, LPCWSTR input, LPWSTR *domain, LPWSTR *user, LPWSTR *password)
