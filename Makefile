@@ -24,7 +24,7 @@ help: ## show this list
 .PHONY: build
 build: ## build the agent for Linux and everything for Windows into bin/
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/linux/gmsa-agent ./cmd/gmsa-agent
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/linux/containerd-shim-gmsa ./cmd/containerd-shim-gmsa
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/linux/containerd-shim-gmsa ./cmd/containerd-shim-gmsa
 	$(WINDOWS) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/windows/gmsa-agent.exe ./cmd/gmsa-agent
 	$(WINDOWS) $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/windows/shim/containerd-shim-runhcs-v1.exe ./cmd/containerd-shim-gmsa
 	@if command -v x86_64-w64-mingw32-gcc >/dev/null; then $(MAKE) --no-print-directory plugin; \
@@ -64,7 +64,8 @@ demo: ## run the whole chain and show it hop by hop
 
 .PHONY: bench
 bench: ## the figures of the design's budgets, each beside its budget
-	$(GO) test -run '^$$' -bench . -benchtime 2000x ./internal/agent ./internal/grant ./cmd/containerd-shim-gmsa ./secrets ./integration/pluginharness
+	$(GO) test -run '^$$' -bench . -benchtime 2000x ./internal/agent ./cmd/containerd-shim-gmsa
+	$(GO) test -run '^$$' -bench . ./internal/grant ./secrets ./integration/pluginharness
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each (default 10s)
