@@ -40,22 +40,28 @@ lint: ## gofmt, go vet for both systems, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
 	$(WINDOWS) $(GO) vet ./...
-	@test -x $(STATICCHECK) || GOBIN=$(dir $(STATICCHECK)) $(GO) install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	@$(call tool,$(STATICCHECK),honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION))
 	$(STATICCHECK) ./...
 	$(WINDOWS) $(STATICCHECK) ./...
 
+# Tools, each built once. gotestsum runs go test and ends with the list of what
+# was skipped, with the reasons.
 STATICCHECK_VERSION = v0.8.2
 STATICCHECK = $(CURDIR)/bin/tools/$(STATICCHECK_VERSION)/staticcheck
+GOTESTSUM_VERSION = v1.13.0
+GOTESTSUM = $(CURDIR)/bin/tools/$(GOTESTSUM_VERSION)/gotestsum
+tool = test -x $(1) || GOBIN=$(dir $(1)) $(GO) install $(2)
 
 .PHONY: test
 test: ## unit tests, the Linux suites and the plugin's Wine suite
 	@$(LAB) base ad wine containerd
-	$(GO) test $(TESTFLAGS) -short ./...
+	@$(call tool,$(GOTESTSUM),gotest.tools/gotestsum@$(GOTESTSUM_VERSION))
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- $(TESTFLAGS) -short ./...
 
 .PHONY: test-all
 test-all: test ## make test, and containerd.exe with the real runhcs shim
 	@$(LAB) chain
-	$(GO) test -timeout 20m -v -run Chain ./integration/...
+	$(GOTESTSUM) --format testname -- -timeout 20m -run Chain ./integration
 
 .PHONY: demo
 demo: ## run the whole chain and show it hop by hop
