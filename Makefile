@@ -50,18 +50,23 @@ STATICCHECK_VERSION = v0.8.2
 STATICCHECK = $(CURDIR)/bin/tools/$(STATICCHECK_VERSION)/staticcheck
 GOTESTSUM_VERSION = v1.13.0
 GOTESTSUM = $(CURDIR)/bin/tools/$(GOTESTSUM_VERSION)/gotestsum
+FORMAT = --format pkgname-and-test-fails --format-hide-empty-pkg
+# Wine fails now and then by itself. A suite's failed test runs once more, and
+# the summary names it all the same; unit tests get no second chance.
+RERUN = --rerun-fails=1 --rerun-fails-max-failures=3
 tool = test -x $(1) || GOBIN=$(dir $(1)) $(GO) install $(2)
 
 .PHONY: test
 test: ## unit tests, the Linux suites and the plugin's Wine suite
 	@$(LAB) base ad wine containerd
 	@$(call tool,$(GOTESTSUM),gotest.tools/gotestsum@$(GOTESTSUM_VERSION))
-	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- $(TESTFLAGS) -short ./...
+	$(GOTESTSUM) $(FORMAT) -- $(TESTFLAGS) -short $$($(GO) list ./... | grep -v /integration)
+	$(GOTESTSUM) $(FORMAT) $(RERUN) --packages ./integration/... -- $(TESTFLAGS) -short
 
 .PHONY: test-all
 test-all: test ## make test, and containerd.exe with the real runhcs shim
 	@$(LAB) chain
-	$(GOTESTSUM) --format testname -- -timeout 20m -run Chain ./integration
+	$(GOTESTSUM) --format testname $(RERUN) --packages ./integration -- -timeout 20m -run Chain
 
 .PHONY: demo
 demo: ## run the whole chain and show it hop by hop

@@ -31,7 +31,10 @@ func (a answer) wantNothingLeft(t testing.TB, rounds, calls int) (growth int) {
 	if last.held > first.held {
 		t.Errorf("%d strings are held after the last round, %d after the first", last.held, first.held)
 	}
-	if last.handles > first.handles+calls/10 {
+	// Go's runtime opens four handles for each thread that it starts, and starts
+	// some more on a busy machine. A handle lost in each call would be twice what
+	// is allowed, or more.
+	if last.handles > first.handles+calls/2 {
 		t.Errorf("handles went from %d to %d", first.handles, last.handles)
 	}
 	return last.kib - first.kib
