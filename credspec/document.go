@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"time"
 )
 
 // MaxSize is the most that is read of a document, in bytes. Kubernetes admits
@@ -22,6 +23,16 @@ type Document struct {
 	Ref    Ref    // what was resolved
 	Origin string // where it came from, for people: a file's path, an object's address
 	Digest string // SHA-256 of Data, 64 lower-case hexadecimal digits
+
+	// Tag is the source's name for these very bytes (an ETag, a version, a
+	// digest), for [Revalidator]; empty where it has none. It is not a secret.
+	Tag string
+	// Confirmed is when the source last said that this is its document; zero
+	// is now.
+	Confirmed time.Time
+	// Stale says why the source could not be asked for the document, which is
+	// the last that it had; nil where it was, or need not be.
+	Stale error
 }
 
 // Digest is the SHA-256 of a document, as a pin has it.

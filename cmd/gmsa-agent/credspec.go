@@ -21,6 +21,8 @@ func (s *session) credspecCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			s.credspecValidateCommand(),
 			s.credspecResolveCommand(),
+			s.credspecGenerateCommand(),
+			s.credspecPushCommand(),
 		},
 	}
 }

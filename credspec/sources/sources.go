@@ -3,23 +3,60 @@
 package sources
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
 	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/credspec/config"
 	"github.com/gmsa-agent/gmsa-agent/credspec/file"
+	"github.com/gmsa-agent/gmsa-agent/credspec/https"
+	"github.com/gmsa-agent/gmsa-agent/credspec/kubernetes"
+	"github.com/gmsa-agent/gmsa-agent/credspec/oci"
 	"github.com/gmsa-agent/gmsa-agent/credspec/raw"
 	"github.com/gmsa-agent/gmsa-agent/credspec/registry"
+	"github.com/gmsa-agent/gmsa-agent/credspec/s3"
+	"github.com/gmsa-agent/gmsa-agent/credspec/ssm"
+	"github.com/gmsa-agent/gmsa-agent/internal/awsclient"
+	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/kubeclient"
 )
+
+// DefaultTimeout is how long a remote source is given for one request.
+const DefaultTimeout = 10 * time.Second
 
 // Config is what the sources need to be told. Its zero value works.
 type Config struct {
 	// Folders are where file:// references are looked for, in this order:
 	// absolute paths. Nil means [DefaultFolders].
 	Folders []string
+	// Timeout bounds one request to a remote source; zero is DefaultTimeout.
+	Timeout    time.Duration
+	HTTPS      https.Config
+	OCI        oci.Config
+	AWS        awsclient.Config
+	Kubernetes kubeclient.Config
 }
 
-// New returns a Mux over all of them. It fails with fault.ErrMalformed where
-// the configuration is wrong.
+// New returns a Mux over all of them. It asks nobody yet. It fails with
+// fault.ErrMalformed where the configuration is wrong.
 func New(cfg Config) (*credspec.Mux, error) {
+	all, err := local(cfg)
+	if err != nil {
+		return nil, err
+	}
+	remote, err := remote(cfg)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(all, remote)
+	return credspec.NewMux(all), nil
+}
+
+// local are the sources of this host, which are asked every time.
+func local(cfg Config) (map[string]credspec.Source, error) {
 	folders := cfg.Folders
 	if folders == nil {
 		folders = DefaultFolders()
@@ -28,10 +65,83 @@ func New(cfg Config) (*credspec.Mux, error) {
 	if err != nil {
 		return nil, err
 	}
-	return credspec.NewMux(map[string]credspec.Source{
+	return map[string]credspec.Source{
 		config.Scheme:   config.Source{},
 		file.Scheme:     files,
 		raw.Scheme:      raw.Source{},
 		registry.Scheme: registry.New(),
-	}), nil
+	}, nil
+}
+
+// remote are the sources that can be down.
+func remote(cfg Config) (map[string]credspec.Source, error) {
+	web, err := https.New(cfg.HTTPS)
+	if err != nil {
+		return nil, err
+	}
+	artifacts, err := oci.New(cfg.OCI)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := s3.New(cfg.AWS)
+	if err != nil {
+		return nil, err
+	}
+	parameters, err := ssm.New(cfg.AWS)
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := kubernetes.New(cfg.Kubernetes)
+	if err != nil {
+		return nil, err
+	}
+	timeout := cfg.Timeout
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	all := map[string]credspec.Source{
+		"http":            web,
+		https.Scheme:      web,
+		oci.Scheme:        artifacts,
+		s3.Scheme:         objects,
+		ssm.Scheme:        parameters,
+		kubernetes.Scheme: cluster,
+	}
+	for scheme, source := range all {
+		all[scheme] = bounded{source, timeout}
+	}
+	return all, nil
+}
+
+// bounded gives a source so much time for an answer.
+type bounded struct {
+	source  credspec.Source
+	timeout time.Duration
+}
+
+// Resolve implements credspec.Source.
+func (b bounded) Resolve(ctx context.Context, ref credspec.Ref) (credspec.Document, error) {
+	return b.within(ctx, func(ctx context.Context) (credspec.Document, error) { return b.source.Resolve(ctx, ref) })
+}
+
+// Revalidate implements credspec.Revalidator; a source that is none is asked
+// anew.
+func (b bounded) Revalidate(ctx context.Context, ref credspec.Ref, tag string) (credspec.Document, error) {
+	return b.within(ctx, func(ctx context.Context) (credspec.Document, error) {
+		if r, ok := b.source.(credspec.Revalidator); ok {
+			return r.Revalidate(ctx, ref, tag)
+		}
+		return b.source.Resolve(ctx, ref)
+	})
+}
+
+func (b bounded) within(ctx context.Context, ask func(context.Context) (credspec.Document, error)) (credspec.Document, error) {
+	short, cancel := context.WithTimeout(ctx, b.timeout)
+	defer cancel()
+	doc, err := ask(short)
+	if err != nil && ctx.Err() == nil && errors.Is(short.Err(), context.DeadlineExceeded) {
+		// The caller's time is not up: the source is slow.
+		return credspec.Document{}, fmt.Errorf("no answer within %v: %w", b.timeout, fault.ErrUnavailable)
+	}
+	return doc, err
 }

@@ -39,6 +39,12 @@ func (d *decoder) check(c *Config) {
 	for i, dir := range c.CredentialSpecs.Folders {
 		d.absolute(fmt.Sprintf("credential_specs.folders[%d]", i), dir)
 	}
+	d.remote(&c.CredentialSpecs)
+	d.aws(c.AWS)
+	d.optionalPath("kubernetes.kubeconfig", c.Kubernetes.Kubeconfig)
+	if c.Kubernetes.Context != "" && c.Kubernetes.Kubeconfig == "" {
+		d.wrong("kubernetes.context", "is of a kubeconfig: name it in kubernetes.kubeconfig")
+	}
 	d.absolute("secrets.local.dir", c.Secrets.Local.Dir)
 	if ttl := c.Secrets.Cache.TTL; ttl < 0 || ttl > maxCacheTTL {
 		d.wrong("secrets.cache.ttl", "must be 0s to 24h")

@@ -23,6 +23,8 @@ type Config struct {
 	Secrets         Secrets         `yaml:"secrets"`
 	Policy          Policy          `yaml:"policy"`
 	Directory       Directory       `yaml:"directory"`
+	AWS             AWS             `yaml:"aws"`
+	Kubernetes      Kubernetes      `yaml:"kubernetes"`
 	DomainJoined    Joined          `yaml:"domain_joined"`
 	Adopt           []string        `yaml:"adopt"` // CLSIDs of other CCG plugins, as CanonicalGUID writes them
 	Log             Log             `yaml:"log"`
@@ -82,8 +84,81 @@ const (
 
 // CredentialSpecs are the settings of the credential-spec sources.
 type CredentialSpecs struct {
-	Folders []string `yaml:"folders"` // where file:// looks, in this order
+	Folders []string      `yaml:"folders"` // where file:// looks, in this order
+	Timeout time.Duration `yaml:"timeout"` // of one request for a remote document, all of it
+	Cache   SpecCache     `yaml:"cache"`
+	HTTPS   HTTPS         `yaml:"https"`
+	OCI     OCI           `yaml:"oci"`
 }
+
+// SpecCache keeps the last good document of every remote reference on disk.
+type SpecCache struct {
+	Dir   string        `yaml:"dir"`
+	Fresh time.Duration `yaml:"fresh"` // used without asking its source; 0: the source is always asked
+	Stale time.Duration `yaml:"stale"` // used while its source is down, after the source confirmed it last; 0: never
+}
+
+// HTTPS are the settings of https:// references.
+type HTTPS struct {
+	CAFile         string               `yaml:"ca_file,omitempty"` // PEM certificates that sign servers'; empty: the system's
+	Proxy          string               `yaml:"proxy,omitempty"`   // URL of an HTTP proxy; empty: none
+	AllowLinkLocal Switch               `yaml:"allow_link_local,omitempty"`
+	Hosts          map[string]HTTPSHost `yaml:"hosts,omitempty"` // by host, or host:port; lower case
+}
+
+// HTTPSHost is what is particular to one server.
+type HTTPSHost struct {
+	CAFile    string `yaml:"ca_file,omitempty"`    // instead of HTTPS.CAFile
+	TokenFile string `yaml:"token_file,omitempty"` // holds the bearer token that this host, and no other, is sent
+}
+
+// OCI are the settings of oci:// references.
+type OCI struct {
+	AuthFile   string              `yaml:"auth_file,omitempty"`  // a config.json as docker login writes it
+	Registries map[string]Registry `yaml:"registries,omitempty"` // by host, or host:port; lower case
+}
+
+// Registry is what is particular to one OCI registry.
+type Registry struct {
+	CAFile       string `yaml:"ca_file,omitempty"`
+	Username     string `yaml:"username,omitempty"`
+	PasswordFile string `yaml:"password_file,omitempty"`
+	PlainHTTP    Switch `yaml:"plain_http,omitempty"` // without TLS; for a registry on this host only
+}
+
+// AWS says as whom to talk to Amazon Web Services, and where it is, whatever
+// of ours talks to it.
+type AWS struct {
+	Credentials AWSCredentials    `yaml:"credentials"`
+	Region      string            `yaml:"region,omitempty"`       // for references that name none; empty: the instance's own
+	Profile     string            `yaml:"profile,omitempty"`      // of credentials: profile
+	ProfileFile string            `yaml:"profile_file,omitempty"` // of credentials: profile
+	RoleARN     string            `yaml:"role_arn,omitempty"`     // of credentials: web_identity
+	TokenFile   string            `yaml:"token_file,omitempty"`   // of credentials: web_identity
+	CAFile      string            `yaml:"ca_file,omitempty"`
+	Endpoints   map[string]string `yaml:"endpoints,omitempty"`  // URLs by service, for those that are not AWS's own
+	PathStyle   Switch            `yaml:"path_style,omitempty"` // buckets in the path and not in the host name
+}
+
+// AWSCredentials says where credentials for AWS come from.
+type AWSCredentials string
+
+// The values of AWSCredentials.
+const (
+	AWSInstance    AWSCredentials = "instance"     // the instance's role, by IMDSv2
+	AWSContainer   AWSCredentials = "container"    // ECS, EKS Pod Identity
+	AWSWebIdentity AWSCredentials = "web_identity" // a role for a service account's token
+	AWSProfile     AWSCredentials = "profile"      // a credentials file
+)
+
+// Kubernetes says which API server to talk to, and as whom.
+type Kubernetes struct {
+	Kubeconfig string `yaml:"kubeconfig,omitempty"` // file; empty: the service account of the agent's pod
+	Context    string `yaml:"context,omitempty"`    // of the kubeconfig; empty: its current one
+}
+
+// Switch is true or false.
+type Switch bool
 
 // Secrets are the settings of the secret stores, and which secret serves whom.
 type Secrets struct {

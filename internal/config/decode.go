@@ -248,7 +248,7 @@ func fieldKeys(t reflect.Type) []string {
 // child is the key path of name within key. A name that would be misread in a
 // path, such as a domain's, is quoted.
 func child(key, name string) string {
-	if strings.ContainsAny(name, `.[]" `) || name == "" {
+	if strings.ContainsAny(name, `.:[]" `) || name == "" {
 		return key + "[" + strconv.Quote(name) + "]"
 	}
 	if key == "" {

@@ -47,6 +47,18 @@ func (p platform) plain() *Config {
 			// picked up before a person would try again a second time.
 			Cache: Cache{TTL: 5 * time.Minute},
 		},
+		CredentialSpecs: CredentialSpecs{
+			// A container's start must fail before its runtime gives up on it.
+			Timeout: 10 * time.Second,
+			Cache: SpecCache{
+				// A burst of containers asks once; who changes a document
+				// and tries again by hand gets the new one.
+				Fresh: 30 * time.Second,
+				// A source that is down on Friday evening is mended on Monday.
+				Stale: 72 * time.Hour,
+			},
+		},
+		AWS:          AWS{Credentials: AWSInstance},
 		DomainJoined: JoinedAuto,
 		Log:          Log{Level: LevelInfo, Format: FormatText},
 	}
@@ -61,6 +73,7 @@ func (p platform) plain() *Config {
 func (p platform) complete(c *Config) {
 	fill(&c.Audit.File, join(c.StateDir, "audit.jsonl"))
 	fill(&c.Secrets.Local.Dir, join(c.StateDir, "secrets"))
+	fill(&c.CredentialSpecs.Cache.Dir, join(c.StateDir, "credential-specs"))
 	if c.CredentialSpecs.Folders == nil {
 		c.CredentialSpecs.Folders = p.specFolders()
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -155,7 +156,7 @@ nonsense: 1
 		`c.yaml:32:9: adopt[0]: is a mapping, must be a single value`,
 		`c.yaml:32:17: adopt[1]: "{0}" is not a GUID such as {EF7D2B85-2E68-4AB9-A283-DC42D15AF0D4}`,
 		`c.yaml:34:9: log.level: has no value: give it a single value, or remove the key`,
-		`c.yaml:35:1: nonsense: unknown key: known here are state_dir, audit, channels, containerd, credential_specs, secrets, policy, directory, domain_joined, adopt, log`,
+		`c.yaml:35:1: nonsense: unknown key: known here are state_dir, audit, channels, containerd, credential_specs, secrets, policy, directory, aws, kubernetes, domain_joined, adopt, log`,
 	}
 	if err == nil {
 		t.Fatal("accepted")
@@ -243,5 +244,62 @@ func TestLoadRemembersItsFile(t *testing.T) {
 	}
 	if c.Path() != name || c.Secrets.Cache.TTL != time.Minute {
 		t.Errorf("got path %s, ttl %v", c.Path(), c.Secrets.Cache.TTL)
+	}
+}
+
+func TestSettingsOfRemoteSourcesAreChecked(t *testing.T) {
+	_, err := linux.parse("c.yaml", []byte(`
+credential_specs:
+  timeout: 0s
+  cache: {dir: here, fresh: 2h, stale: 721h}
+  https:
+    ca_file: ca.pem
+    proxy: http://me:hunter2@proxy
+    allow_link_local: yes
+    hosts:
+      "https://x": {token_file: /t}
+      A.example: {token_file: /t}
+      a.example: {token_file: /t}
+  oci:
+    registries:
+      registry.example: {plain_http: true}
+      localhost:5000: {username: x}
+aws:
+  credentials: environment
+  endpoints: {s3: minio, iam: "https://x"}
+kubernetes: {context: x}
+`))
+	var problems *Error
+	if !errors.As(err, &problems) {
+		t.Fatalf("error %v", err)
+	}
+	var got []string
+	for _, p := range problems.Problems {
+		got = append(got, p.Key+": "+p.Message)
+		if strings.Contains(p.Message, "hunter2") {
+			t.Errorf("%v repeats a password", p)
+		}
+	}
+	want := []string{
+		"credential_specs.timeout: must be more than 0s and at most 2m",
+		`credential_specs.cache.dir: "here" is not an absolute path`,
+		"credential_specs.cache.fresh: must be 0s to 1h",
+		"credential_specs.cache.stale: must be 0s to 720h",
+		`credential_specs.https.ca_file: "ca.pem" is not an absolute path`,
+		"credential_specs.https.proxy: has a user in it, which everyone sees who may read the file",
+		`credential_specs.https.allow_link_local: "yes" is neither true nor false`,
+		`credential_specs.https.hosts["https://x"]: "https://x" is not a host, or host:port`,
+		`credential_specs.https.hosts["a.example"]: given twice, in different case`,
+		`credential_specs.oci.registries["registry.example"].plain_http: is for a registry on this host; "registry.example" gets https`,
+		`credential_specs.oci.registries["localhost:5000"]: must have both username and password_file, or neither`,
+		`aws.credentials: "environment" is none of instance, container, web_identity, profile`,
+		"aws.endpoints.iam: is no service of ours: known are imds, s3, secretsmanager, ssm, sts",
+		"aws.endpoints.s3: is not https://HOST",
+		"kubernetes.context: is of a kubeconfig: name it in kubernetes.kubeconfig",
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -77,6 +77,8 @@ func TestSampleShowsTheDefaultsOfAWindowsHost(t *testing.T) {
 	want := windows.defaults()
 	// These have no default: the sample shows examples.
 	want.Secrets.Serve, want.Policy, want.Directory, want.Adopt = c.Secrets.Serve, c.Policy, c.Directory, c.Adopt
+	want.CredentialSpecs.HTTPS, want.CredentialSpecs.OCI = c.CredentialSpecs.HTTPS, c.CredentialSpecs.OCI
+	want.AWS, want.Kubernetes = c.AWS, c.Kubernetes
 	want.Channels = c.Channels // the agent's channels have their own defaults
 	want.Containerd[0].Namespaces, want.Containerd[0].StateDir = []string{}, c.Containerd[0].StateDir
 	if diff := cmp.Diff(want, c, whatIsSaid); diff != "" {

@@ -96,6 +96,22 @@ func (v *Joined) UnmarshalText(text []byte) error {
 	return choose(v, text, JoinedAuto, JoinedYes, JoinedNo)
 }
 
+// UnmarshalText accepts the values of AWSCredentials.
+func (v *AWSCredentials) UnmarshalText(text []byte) error {
+	return choose(v, text, AWSInstance, AWSContainer, AWSWebIdentity, AWSProfile)
+}
+
+// UnmarshalText accepts true and false. YAML's older words for them (yes, on)
+// are refused: they read as text elsewhere in the file.
+func (v *Switch) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "true", "false":
+		*v = string(text) == "true"
+		return nil
+	}
+	return fmt.Errorf("%q is neither true nor false", text)
+}
+
 // UnmarshalText accepts the values of Format.
 func (v *Format) UnmarshalText(text []byte) error {
 	return choose(v, text, FormatText, FormatJSON)

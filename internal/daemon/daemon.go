@@ -160,7 +160,7 @@ func trustworthy(cfg *config.Config) error {
 // of running containers name secrets that are in it. The cache of plugin users
 // is kept unless it is configured differently.
 func (d *daemon) assemble(cfg *config.Config) (agent.Settings, error) {
-	specs, err := sources.New(sources.Config{Folders: cfg.CredentialSpecs.Folders})
+	specs, err := sources.New(Sources(cfg))
 	if err != nil {
 		return agent.Settings{}, err
 	}

@@ -6,9 +6,13 @@ import (
 	"strings"
 
 	"github.com/gmsa-agent/gmsa-agent/integration/adlab"
+	"github.com/gmsa-agent/gmsa-agent/integration/awslab"
 	"github.com/gmsa-agent/gmsa-agent/integration/chainlab"
 	"github.com/gmsa-agent/gmsa-agent/integration/containerdlab"
+	"github.com/gmsa-agent/gmsa-agent/integration/kubelab"
 	"github.com/gmsa-agent/gmsa-agent/integration/lab"
+	"github.com/gmsa-agent/gmsa-agent/integration/registrylab"
+	"github.com/gmsa-agent/gmsa-agent/integration/s3lab"
 	"github.com/gmsa-agent/gmsa-agent/integration/winelab"
 )
 
@@ -20,6 +24,10 @@ func parts() []part {
 		{"wine", "Windows programs (Wine)", winelab.Setup, winelab.Ready},
 		{"containerd", "Debian's containerd and runc", containerdlab.Setup, containerdlab.Ready},
 		{"chain", "containerd.exe and the runhcs shim (Wine)", chainlab.Setup, chainlab.Ready},
+		{"s3", "an S3 server (versitygw)", s3lab.Setup, s3lab.Ready},
+		{"aws", "AWS's APIs (moto)", awslab.Setup, awslab.Ready},
+		{"registry", "an OCI registry (distribution)", registrylab.Setup, registrylab.Ready},
+		{"kube", "a Kubernetes API server with etcd", kubelab.Setup, kubelab.Ready},
 	}
 }
 
