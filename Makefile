@@ -58,7 +58,7 @@ tool = test -x $(1) || GOBIN=$(dir $(1)) $(GO) install $(2)
 
 .PHONY: test
 test: ## unit tests, the Linux suites and the plugin's Wine suite
-	@$(LAB) base ad wine containerd s3 aws registry kube
+	@$(LAB) base ad wine containerd s3 aws registry kube vault
 	@$(call tool,$(GOTESTSUM),gotest.tools/gotestsum@$(GOTESTSUM_VERSION))
 	$(GOTESTSUM) $(FORMAT) -- $(TESTFLAGS) -short $$($(GO) list ./... | grep -v /integration)
 	$(GOTESTSUM) $(FORMAT) $(RERUN) --packages ./integration/... -- $(TESTFLAGS) -short
@@ -85,7 +85,7 @@ fuzz: ## every fuzz target for FUZZTIME each (default 10s)
 	    echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; done; done
 FUZZTIME ?= 10s
 
-.PHONY: lab-base lab-ad lab-wine lab-containerd lab-chain lab-s3 lab-aws lab-registry lab-kube lab-status
+.PHONY: lab-base lab-ad lab-wine lab-containerd lab-chain lab-s3 lab-aws lab-registry lab-kube lab-vault lab-status
 lab-base: ## a C compiler for the race detector
 	@$(LAB) base
 lab-ad: ## Samba and two Active Directory domains
@@ -104,6 +104,8 @@ lab-registry: ## an OCI registry, built once
 	@$(LAB) registry
 lab-kube: ## kube-apiserver and etcd, built once (10 minutes)
 	@$(LAB) kube
+lab-vault: ## HashiCorp Vault, built once (5 minutes)
+	@$(LAB) vault
 lab-status: ## which labs are ready on this machine
 	@$(GO) run ./integration/cmd/lab status
 

@@ -16,5 +16,5 @@ func openSources(cfg *config.Config) (*credspec.Mux, error) {
 
 // openStores makes the secret stores as the configuration has them.
 func openStores(cfg *config.Config) (*secrets.Mux, error) {
-	return stores.New(stores.Config{LocalDir: cfg.Secrets.Local.Dir})
+	return stores.New(daemon.Stores(cfg))
 }

@@ -17,6 +17,7 @@ const (
 	minAuditSize = 128 << 10 // the longest record (audit.MaxLine), and room for others
 	maxAuditKeep = 1000
 	maxCacheTTL  = 24 * time.Hour // a password that changed yesterday must not be served
+	maxStaleTime = 7 * 24 * time.Hour
 )
 
 // check reports what decodes and still makes no sense, and brings names into
@@ -46,9 +47,7 @@ func (d *decoder) check(c *Config) {
 		d.wrong("kubernetes.context", "is of a kubeconfig: name it in kubernetes.kubeconfig")
 	}
 	d.absolute("secrets.local.dir", c.Secrets.Local.Dir)
-	if ttl := c.Secrets.Cache.TTL; ttl < 0 || ttl > maxCacheTTL {
-		d.wrong("secrets.cache.ttl", "must be 0s to 24h")
-	}
+	d.stores(&c.Secrets)
 	d.serve(c.Secrets.Serve)
 	d.policy(c.Policy)
 	d.domains(&c.Directory)

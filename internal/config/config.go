@@ -162,9 +162,13 @@ type Switch bool
 
 // Secrets are the settings of the secret stores, and which secret serves whom.
 type Secrets struct {
-	Local Local   `yaml:"local"`
-	Cache Cache   `yaml:"cache"`
-	Serve []Serve `yaml:"serve"`
+	Local            Local            `yaml:"local"`
+	Cache            Cache            `yaml:"cache"`
+	AzureKeyVault    AzureKeyVault    `yaml:"azurekeyvault"`
+	Kubernetes       KubernetesStore  `yaml:"kubernetes"`
+	Vault            Vault            `yaml:"vault"`
+	GCPSecretManager GCPSecretManager `yaml:"gcpsecretmanager"`
+	Serve            []Serve          `yaml:"serve"`
 }
 
 // Local is the encrypted store beside the agent.
@@ -174,8 +178,97 @@ type Local struct {
 
 // Cache bounds how long a fetched secret is used without asking its store.
 type Cache struct {
-	TTL time.Duration `yaml:"ttl"` // 0: every redemption asks the store
+	TTL    time.Duration       `yaml:"ttl"`    // 0: every redemption asks the store
+	Stale  time.Duration       `yaml:"stale"`  // used beyond that while the store is down; 0: never
+	Stores map[string]Lifetime `yaml:"stores"` // by scheme: instead of the above
 }
+
+// Lifetime bounds how long a secret of one store is used.
+type Lifetime struct {
+	TTL   *time.Duration `yaml:"ttl,omitempty"`   // nil: Cache.TTL
+	Stale *time.Duration `yaml:"stale,omitempty"` // nil: Cache.Stale
+}
+
+// AzureKeyVault says which vaults a reference may name, and as whom they are
+// asked where it does not say.
+type AzureKeyVault struct {
+	Vaults          []string      `yaml:"vaults"`                     // hosts: contoso.vault.azure.net
+	Identity        AzureIdentity `yaml:"identity"`                   // for references that name none
+	ID              string        `yaml:"id,omitempty"`               // of client_id, object_id, certificate, workload: the identity's
+	TenantID        string        `yaml:"tenant_id,omitempty"`        // of certificate and workload
+	CertificateFile string        `yaml:"certificate_file,omitempty"` // of certificate: PEM with its key, or PFX without password
+	TokenFile       string        `yaml:"token_file,omitempty"`       // of workload; empty: AZURE_FEDERATED_TOKEN_FILE
+}
+
+// AzureIdentity is a way to authenticate to Microsoft Entra ID.
+type AzureIdentity string
+
+// The values of AzureIdentity.
+const (
+	AzureSystem      AzureIdentity = "system"      // the host's system-assigned managed identity
+	AzureClientID    AzureIdentity = "client_id"   // a user-assigned managed identity, by its client id
+	AzureObjectID    AzureIdentity = "object_id"   // a user-assigned managed identity, by its object id
+	AzureWorkload    AzureIdentity = "workload"    // a federated token (AKS workload identity)
+	AzureCertificate AzureIdentity = "certificate" // an application's certificate
+)
+
+// KubernetesStore says which Secrets a reference may name.
+type KubernetesStore struct {
+	Namespaces []string `yaml:"namespaces"`
+}
+
+// Vault says where HashiCorp Vault or OpenBao is, and as whom it is asked.
+type Vault struct {
+	Address   string    `yaml:"address"` // https://vault.contoso.com:8200
+	Namespace string    `yaml:"namespace,omitempty"`
+	CAFile    string    `yaml:"ca_file,omitempty"`
+	Paths     []string  `yaml:"paths,omitempty"` // patterns of what a reference may name; nil: whatever Vault allows
+	Auth      VaultAuth `yaml:"auth"`
+}
+
+// VaultAuth says how the agent logs in.
+type VaultAuth struct {
+	Method       VaultMethod `yaml:"method"`
+	Mount        string      `yaml:"mount,omitempty"`          // of the auth method; empty: its default
+	Role         string      `yaml:"role,omitempty"`           // of jwt, kubernetes and cert
+	TokenFile    string      `yaml:"token_file,omitempty"`     // of token, jwt and kubernetes
+	RoleIDFile   string      `yaml:"role_id_file,omitempty"`   // of approle
+	SecretIDFile string      `yaml:"secret_id_file,omitempty"` // of approle
+	CertFile     string      `yaml:"cert_file,omitempty"`      // of cert: PEM
+	KeyFile      string      `yaml:"key_file,omitempty"`       // of cert: PEM
+}
+
+// VaultMethod is an auth method of Vault.
+type VaultMethod string
+
+// The values of VaultMethod.
+const (
+	VaultToken      VaultMethod = "token"
+	VaultAppRole    VaultMethod = "approle"
+	VaultJWT        VaultMethod = "jwt"
+	VaultKubernetes VaultMethod = "kubernetes"
+	VaultCert       VaultMethod = "cert"
+)
+
+// GCPSecretManager says which projects a reference may name, and as whom they
+// are asked.
+type GCPSecretManager struct {
+	Projects        []string       `yaml:"projects"`
+	Credentials     GCPCredentials `yaml:"credentials"`
+	CredentialsFile string         `yaml:"credentials_file,omitempty"` // of workload_identity and key_file
+	Endpoint        string         `yaml:"endpoint,omitempty"`         // host:port; empty: Google's own
+	CAFile          string         `yaml:"ca_file,omitempty"`
+}
+
+// GCPCredentials says where credentials for Google Cloud come from.
+type GCPCredentials string
+
+// The values of GCPCredentials.
+const (
+	GCPMetadata         GCPCredentials = "metadata"          // the instance's service account
+	GCPWorkloadIdentity GCPCredentials = "workload_identity" // a federated token: a credential configuration file
+	GCPKeyFile          GCPCredentials = "key_file"          // a service account's key
+)
 
 // Serve names the secret of a domain, or of one account of it, for documents
 // and containers that name none themselves.

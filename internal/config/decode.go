@@ -120,6 +120,9 @@ func (d *decoder) value(node *yaml.Node, key string, v reflect.Value) {
 		return
 	}
 	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		d.value(node, key, v.Elem())
 	case reflect.Struct:
 		d.mapping(node, key, v, d.field)
 	case reflect.Map:

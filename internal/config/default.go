@@ -45,7 +45,10 @@ func (p platform) plain() *Config {
 		Secrets: Secrets{
 			// A burst of containers is one fetch; a changed password is
 			// picked up before a person would try again a second time.
-			Cache: Cache{TTL: 5 * time.Minute},
+			Cache:            Cache{TTL: 5 * time.Minute},
+			AzureKeyVault:    AzureKeyVault{Identity: AzureSystem},
+			Vault:            Vault{Auth: VaultAuth{Method: VaultToken}},
+			GCPSecretManager: GCPSecretManager{Credentials: GCPMetadata},
 		},
 		CredentialSpecs: CredentialSpecs{
 			// A container's start must fail before its runtime gives up on it.

@@ -101,6 +101,21 @@ func (v *AWSCredentials) UnmarshalText(text []byte) error {
 	return choose(v, text, AWSInstance, AWSContainer, AWSWebIdentity, AWSProfile)
 }
 
+// UnmarshalText accepts the values of AzureIdentity.
+func (v *AzureIdentity) UnmarshalText(text []byte) error {
+	return choose(v, text, AzureSystem, AzureClientID, AzureObjectID, AzureWorkload, AzureCertificate)
+}
+
+// UnmarshalText accepts the values of VaultMethod.
+func (v *VaultMethod) UnmarshalText(text []byte) error {
+	return choose(v, text, VaultToken, VaultAppRole, VaultJWT, VaultKubernetes, VaultCert)
+}
+
+// UnmarshalText accepts the values of GCPCredentials.
+func (v *GCPCredentials) UnmarshalText(text []byte) error {
+	return choose(v, text, GCPMetadata, GCPWorkloadIdentity, GCPKeyFile)
+}
+
 // UnmarshalText accepts true and false. YAML's older words for them (yes, on)
 // are refused: they read as text elsewhere in the file.
 func (v *Switch) UnmarshalText(text []byte) error {

@@ -164,7 +164,7 @@ func (d *daemon) assemble(cfg *config.Config) (agent.Settings, error) {
 	if err != nil {
 		return agent.Settings{}, err
 	}
-	store, err := stores.New(stores.Config{LocalDir: d.started.Secrets.Local.Dir})
+	store, err := stores.New(d.stores(cfg))
 	if err != nil {
 		return agent.Settings{}, err
 	}
@@ -174,7 +174,7 @@ func (d *daemon) assemble(cfg *config.Config) (agent.Settings, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.cfg == nil || d.cfg.Secrets.Cache != cfg.Secrets.Cache {
+	if d.cfg == nil || !reflect.DeepEqual(storing(d.cfg), storing(cfg)) {
 		if old := d.cache; old != nil {
 			// Redemptions that are under way still use it.
 			time.AfterFunc(cacheFarewell, func() { _ = old.Close() })
@@ -186,6 +186,20 @@ func (d *daemon) assemble(cfg *config.Config) (agent.Settings, error) {
 		Specs: specs, Secrets: d.cache, Local: store, Serve: cfg.Secrets.Serve, Policy: cfg.Policy,
 		Adopt: cfg.Adopt, DomainJoined: joined,
 	}, nil
+}
+
+// stores is what cfg says of secret stores, but for where the local one is.
+func (d *daemon) stores(cfg *config.Config) stores.Config {
+	c := Stores(cfg)
+	c.LocalDir = d.started.Secrets.Local.Dir
+	return c
+}
+
+// storing are the settings of the stores and of the cache in front of them.
+func storing(c *config.Config) any {
+	s := c.Secrets
+	s.Serve = nil
+	return []any{s, c.AWS, c.Kubernetes}
 }
 
 // cacheFarewell is longer than any redemption or admission takes.

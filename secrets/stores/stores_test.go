@@ -13,7 +13,7 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/secrets/stores"
 )
 
-func TestEveryKnownSchemeHasAStoreOrAReason(t *testing.T) {
+func TestEveryKnownSchemeHasAStore(t *testing.T) {
 	m, err := stores.New(stores.Config{LocalDir: filepath.Join(t.TempDir(), "secrets")})
 	if err != nil {
 		t.Fatal(err)
@@ -24,7 +24,7 @@ func TestEveryKnownSchemeHasAStoreOrAReason(t *testing.T) {
 	}
 	for _, scheme := range secrets.Schemes() {
 		_, err := m.Fetch(t.Context(), secrets.Ref{Scheme: scheme, Rest: "absent"})
-		if has := slices.Contains(built, scheme); errors.Is(err, errors.ErrUnsupported) == has {
+		if !slices.Contains(built, scheme) || err == nil {
 			t.Errorf("%s: %v", scheme, err)
 		}
 	}

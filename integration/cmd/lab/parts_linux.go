@@ -13,6 +13,7 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 	"github.com/gmsa-agent/gmsa-agent/integration/registrylab"
 	"github.com/gmsa-agent/gmsa-agent/integration/s3lab"
+	"github.com/gmsa-agent/gmsa-agent/integration/vaultlab"
 	"github.com/gmsa-agent/gmsa-agent/integration/winelab"
 )
 
@@ -28,6 +29,7 @@ func parts() []part {
 		{"aws", "AWS's APIs (moto)", awslab.Setup, awslab.Ready},
 		{"registry", "an OCI registry (distribution)", registrylab.Setup, registrylab.Ready},
 		{"kube", "a Kubernetes API server with etcd", kubelab.Setup, kubelab.Ready},
+		{"vault", "HashiCorp Vault", vaultlab.Setup, vaultlab.Ready},
 	}
 }
 
