@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"github.com/gmsa-agent/gmsa-agent/internal/locked"
 )
 
 // redacted is what every way of printing a Secret prints. It says nothing of
@@ -28,12 +30,20 @@ type Secret struct {
 	hold func() *held
 }
 
-type held struct{ b []byte }
+// held has the bytes in memory that is locked where the platform can.
+type held struct{ buffer *locked.Buffer }
 
-// New returns a Secret of b and takes ownership of it: the caller must not use
-// b afterwards.
+// New returns a Secret of b, which it overwrites: the bytes are moved to memory
+// that is kept out of swap files and dumps.
 func New(b []byte) Secret {
-	h := &held{b: b}
+	s := hold(b)
+	clear(b)
+	return s
+}
+
+func hold(b []byte) Secret {
+	h := &held{locked.New(len(b))}
+	copy(h.buffer.Bytes(), b)
 	return Secret{hold: func() *held { return h }}
 }
 
@@ -44,7 +54,7 @@ func (s Secret) Bytes() []byte {
 	if s.hold == nil {
 		return nil
 	}
-	return s.hold().b
+	return s.hold().buffer.Bytes()
 }
 
 // Clone returns a Secret with bytes of its own.
@@ -53,7 +63,7 @@ func (s Secret) Clone() Secret {
 	if b == nil {
 		return Secret{}
 	}
-	return New(append(make([]byte, 0, len(b)), b...))
+	return hold(b)
 }
 
 // Equal reports whether two secrets have the same bytes, in a time that
@@ -71,9 +81,7 @@ func (s Secret) Wipe() {
 	if s.hold == nil {
 		return
 	}
-	h := s.hold()
-	clear(h.b)
-	h.b = nil
+	s.hold().buffer.Release()
 }
 
 // String never returns the content.

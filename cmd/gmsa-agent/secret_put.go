@@ -102,16 +102,14 @@ func (s *session) readPassword(r io.Reader, from string) (secrets.Secret, error)
 	if cut {
 		text = bytes.TrimSuffix(text, []byte("\r"))
 	}
-	password := secrets.New(buf[:len(text)])
 	if why := noPassword(text); why != "" {
-		password.Wipe()
 		clear(buf)
 		return secrets.Secret{}, usagef("%s: %s", from, why)
 	}
 	if cut {
 		fmt.Fprintf(s.stderr, "note: the line end that closes %s is not taken for a part of the password\n", from)
 	}
-	return password, nil
+	return secrets.New(text), nil
 }
 
 // noPassword says why text can't be what was meant.

@@ -20,6 +20,7 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/internal/audit"
 	"github.com/gmsa-agent/gmsa-agent/internal/channel"
 	"github.com/gmsa-agent/gmsa-agent/internal/config"
+	"github.com/gmsa-agent/gmsa-agent/internal/locked"
 	"github.com/gmsa-agent/gmsa-agent/internal/private"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 	"github.com/gmsa-agent/gmsa-agent/secrets/stores"
@@ -29,11 +30,21 @@ import (
 // error says what it could not start with, or which part ended on its own.
 func Run(ctx context.Context, cfg *config.Config, version string, log *slog.Logger, ready func()) (err error) {
 	d := &daemon{log: log, version: version}
+	if err := errors.Join(locked.NoDump(), lockable()); err != nil {
+		// Worth knowing, and no reason to leave containers without an identity.
+		log.Warn("passwords in memory are less protected than they could be", "error", err)
+	}
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err := d.start(cfg); err != nil {
 		return err
 	}
 	return d.serve(ctx, ready)
+}
+
+// lockable says whether the system locks memory for secrets.
+func lockable() error {
+	locked.New(1).Release()
+	return locked.Refused()
 }
 
 // daemon is a running agent and what it holds open.

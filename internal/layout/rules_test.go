@@ -83,7 +83,7 @@ var rules = []rule{
 	},
 	{
 		who:  []string{"secrets"},
-		only: append([]string{"internal/fault", "internal/jsontree"}, thin...),
+		only: append([]string{"internal/fault", "internal/jsontree", "internal/locked"}, thin...),
 		why:  "whoever holds a credential links no store's SDK",
 	},
 	{

@@ -132,7 +132,7 @@ func (s *Store) fetch(ctx context.Context, ref secrets.Ref) (*secrets.Credential
 	c := &secrets.Credential{
 		Domain:   f.header.Domain,
 		User:     f.header.User,
-		Password: secrets.New(slices.Clone(password)),
+		Password: secrets.New(password),
 		Version:  stamp.version(),
 	}
 	if err := c.Validate(); err != nil {
