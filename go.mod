@@ -5,6 +5,7 @@ go 1.26.8
 require golang.org/x/sys v0.49.0
 
 require (
+	filippo.io/age v1.3.2
 	github.com/Microsoft/go-winio v0.6.4
 	github.com/containerd/containerd/api v1.12.0
 	github.com/go-ldap/ldap/v3 v3.4.15
@@ -17,6 +18,8 @@ require (
 	golang.org/x/term v0.47.0
 	google.golang.org/grpc v1.84.0
 )
+
+require filippo.io/hpke v0.4.0 // indirect
 
 require (
 	github.com/containerd/containerd/v2 v2.4.2

@@ -68,6 +68,9 @@ var hints = []struct {
 	}},
 	{as[*directory.Error], ofDirectory},
 
+	{as[*importExists], func(s *session, _ error) string {
+		return "to replace what is there: " + s.again("secret import --replace --identity KEYFILE FILE")
+	}},
 	{both(aboutLocalSecret, is(fault.ErrNotFound)), func(s *session, _ error) string {
 		return "see which there are: " + s.again("secret list")
 	}},

@@ -18,6 +18,9 @@ func (s *session) secretCommand() *cli.Command {
 			s.secretListCommand(),
 			s.secretRemoveCommand(),
 			s.secretCheckCommand(),
+			s.secretKeygenCommand(),
+			s.secretExportCommand(),
+			s.secretImportCommand(),
 		},
 	}
 }
