@@ -123,3 +123,11 @@ func root(path string) (string, []string) {
 	}
 	return top, strings.Split(below, string(filepath.Separator))
 }
+
+// Secret refuses what [File] refuses, and a file that others could read.
+func Secret(path string) error {
+	if err := File(path); err != nil {
+		return err
+	}
+	return checkReaders(path)
+}

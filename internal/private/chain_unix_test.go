@@ -155,3 +155,19 @@ func TestAFolderThatOthersCouldExchangeIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestASecretIsNobodyElsesToReadOrToChange(t *testing.T) {
+	for mode, want := range map[os.FileMode]error{
+		0o600: nil, 0o400: nil, 0o640: fault.ErrDenied, 0o604: fault.ErrDenied, 0o622: fault.ErrDenied,
+	} {
+		w := newTree(t)
+		path := w.file("a/token")
+		w.mode("a/token", mode)
+		link := w.link("a/token", "link")
+		for _, name := range []string{path, link} {
+			if err := Secret(name); !errors.Is(err, want) {
+				t.Errorf("%s with mode %o: %v, want %v", name, mode, err, want)
+			}
+		}
+	}
+}

@@ -63,6 +63,16 @@ func checkWritable(path string, unless uint32) error {
 	return checkOwner(path, st)
 }
 
+// checkReaders refuses a file that the group or everybody may read. A link's
+// target is what is looked at.
+func checkReaders(path string) error {
+	st, err := stat(path)
+	if err == nil && st.Mode&0o044 != 0 {
+		err = fmt.Errorf("%w: %s has mode %#o, but others must not read it: chmod go-r %[2]s", fault.ErrDenied, path, st.Mode&0o7777)
+	}
+	return err
+}
+
 // readOnly says whether path is on a file system that nobody can write to:
 // Kubernetes mounts a ConfigMap so, and its folder has mode 0777.
 func readOnly(path string) bool { return unix.Access(path, unix.W_OK) == unix.EROFS }

@@ -88,6 +88,16 @@ func checkHolder(dir string) error { return checkAccess(dir, place) }
 
 func checkFile(path string) error { return checkAccess(path, change) }
 
+// checkReaders refuses a file that others may read. What a link leads to is
+// what is looked at.
+func checkReaders(path string) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	return checkAccess(path, windows.FILE_READ_DATA|windows.GENERIC_READ|windows.GENERIC_ALL)
+}
+
 func checkLink(path string) error { return checkAccess(path, change) }
 
 // isLink takes junctions and mount points for what they are; Go calls them

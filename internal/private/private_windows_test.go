@@ -135,3 +135,17 @@ func TestAccessListsAreJudgedByWhatTheyAllow(t *testing.T) {
 		}
 	}
 }
+
+func TestASecretIsNobodyElsesToRead(t *testing.T) {
+	for sddl, want := range map[string]error{
+		"D:P(A;;FA;;;SY)(A;;FA;;;BA)":             nil,
+		"D:P(A;;FA;;;SY)(A;;FA;;;BA)(A;;FR;;;WD)": fault.ErrDenied,
+	} {
+		path := filepath.Join(t.TempDir(), "token")
+		writeFile(t, path)
+		setAccess(t, path, sddl)
+		if err := Secret(path); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", sddl, err, want)
+		}
+	}
+}
