@@ -100,7 +100,7 @@ func remote(cfg Config) (map[string]credspec.Source, error) {
 		timeout = DefaultTimeout
 	}
 	all := map[string]credspec.Source{
-		"http":            web,
+		https.SchemePlain: web,
 		https.Scheme:      web,
 		oci.Scheme:        artifacts,
 		s3.Scheme:         objects,
