@@ -100,10 +100,11 @@ type SpecCache struct {
 
 // HTTPS are the settings of https:// references.
 type HTTPS struct {
-	CAFile         string               `yaml:"ca_file,omitempty"` // PEM certificates that sign servers'; empty: the system's
-	Proxy          string               `yaml:"proxy,omitempty"`   // URL of an HTTP proxy; empty: none
-	AllowLinkLocal Switch               `yaml:"allow_link_local,omitempty"`
-	Hosts          map[string]HTTPSHost `yaml:"hosts,omitempty"` // by host, or host:port; lower case
+	CAFile          string               `yaml:"ca_file,omitempty"` // PEM certificates that sign servers'; empty: the system's
+	Proxy           string               `yaml:"proxy,omitempty"`   // URL of an HTTP proxy; empty: none
+	AllowLinkLocal  Switch               `yaml:"allow_link_local,omitempty"`
+	Hosts           map[string]HTTPSHost `yaml:"hosts,omitempty"`             // by host, or host:port; lower case
+	RestrictToHosts Switch               `yaml:"restrict_to_hosts,omitempty"` // refuse every other host
 }
 
 // HTTPSHost is what is particular to one server.

@@ -22,8 +22,9 @@ func Sources(cfg *config.Config) sources.Config {
 		Folders: c.Folders,
 		Timeout: c.Timeout,
 		HTTPS: https.Config{
-			Config: outbound.Config{CAFile: c.HTTPS.CAFile, Proxy: c.HTTPS.Proxy, AllowLinkLocal: bool(c.HTTPS.AllowLinkLocal)},
-			Hosts:  hosts,
+			Config:          outbound.Config{CAFile: c.HTTPS.CAFile, Proxy: c.HTTPS.Proxy, AllowLinkLocal: bool(c.HTTPS.AllowLinkLocal)},
+			Hosts:           hosts,
+			RestrictToHosts: bool(c.HTTPS.RestrictToHosts),
 		},
 		OCI:        OCI(c.OCI),
 		AWS:        AWS(cfg.AWS),
