@@ -40,6 +40,9 @@ func (i identity) String() string {
 	return "an anonymous caller"
 }
 
+// Format prints as String, whatever the verb.
+func (i identity) Format(f fmt.State, _ rune) { fmt.Fprint(f, i.String()) }
+
 // identity reads the credentials for a registry. Its error is
 // fault.ErrUnavailable, whatever is wrong with the file: mended, the same
 // reference resolves.
