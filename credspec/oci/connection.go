@@ -25,15 +25,19 @@ type connection struct {
 	auth *auth.Client
 	as   identity // what was sent, if anything was asked for
 
-	own, others *http.Transport // to the registry; to the servers that it names
-	plain       bool
+	own    *http.Transport // to the registry
+	others *http.Transport // to the servers that it names
+	plain  *http.Transport // without TLS; nil where there must be
 }
 
 // connect prepares to talk to the registry of n. Its error wraps
 // fault.ErrUnavailable.
 func (s *Source) connect(n name) (*connection, error) {
 	registry := s.cfg.Registries[canonical(n.Registry)]
-	c := &connection{name: n, plain: registry.PlainHTTP}
+	c := &connection{name: n}
+	if registry.PlainHTTP {
+		c.plain = outbound.Loopback()
+	}
 	if err := c.dialWith(registry.CAFile); err != nil {
 		// The kind is the file's and not the document's.
 		return nil, fmt.Errorf("registry %s: %v: %w", n.Registry, err, fault.ErrUnavailable)
@@ -54,7 +58,7 @@ func (s *Source) connect(n name) (*connection, error) {
 			return c.as.Credential, nil
 		},
 	}
-	c.repo = &remote.Repository{Client: c, Reference: n.Reference, PlainHTTP: c.plain, MaxMetadataBytes: maxManifest}
+	c.repo = &remote.Repository{Client: c, Reference: n.Reference, PlainHTTP: registry.PlainHTTP, MaxMetadataBytes: maxManifest}
 	return c, nil
 }
 
@@ -72,9 +76,6 @@ func (c *connection) dialWith(caFile string) (err error) {
 		if c.others.TLSClientConfig.RootCAs, err = withSystem(caFile); err != nil {
 			return err
 		}
-	}
-	for _, t := range []*http.Transport{c.own, c.others} {
-		t.DisableCompression = true // digests are of the bytes that are sent
 	}
 	return nil
 }
@@ -95,6 +96,9 @@ func withSystem(caFile string) (*x509.CertPool, error) {
 func (c *connection) close() {
 	c.own.CloseIdleConnections()
 	c.others.CloseIdleConnections()
+	if c.plain != nil {
+		c.plain.CloseIdleConnections()
+	}
 }
 
 // maxRedirects is one more than a registry behind a content network needs.
@@ -113,17 +117,18 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 }
 
 // RoundTrip sends every request of the connection, and so is where it is
-// decided what may be connected to: those to the registry, redirects, and those
-// for a token.
+// decided what may be connected to: those to the registry, those that follow a
+// redirect, and those for a token.
 func (c *connection) RoundTrip(req *http.Request) (*http.Response, error) {
-	own := &url.URL{Host: c.name.Host()}
-	// A registry without TLS is on this host: so is what it calls by its own
-	// name.
-	plain := c.plain && strings.EqualFold(req.URL.Hostname(), own.Hostname())
-	if req.URL.Scheme != "https" && !(req.URL.Scheme == "http" && plain) {
+	// A registry without TLS is on this host: so is what has its name.
+	registry := url.URL{Host: c.name.Host()}
+	sameHost := strings.EqualFold(req.URL.Hostname(), registry.Hostname())
+	switch {
+	case req.URL.Scheme == "http" && c.plain != nil && sameHost:
+		return c.plain.RoundTrip(req)
+	case req.URL.Scheme != "https":
 		return nil, fmt.Errorf("it sends on to %s without TLS: %w", req.URL.Host, fault.ErrDenied)
-	}
-	if c.isOwn(req.URL) {
+	case c.isOwn(req.URL):
 		return c.own.RoundTrip(req)
 	}
 	return c.others.RoundTrip(req)

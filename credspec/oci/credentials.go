@@ -12,6 +12,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/private"
 )
 
 // The bounds of the files, in bytes. A token of 8 KiB is as long as servers
@@ -43,14 +44,14 @@ func (i identity) String() string {
 // Format prints as String, whatever the verb.
 func (i identity) Format(f fmt.State, _ rune) { fmt.Fprint(f, i.String()) }
 
-// identity reads the credentials for a registry. Its error is
-// fault.ErrUnavailable, whatever is wrong with the file: mended, the same
-// reference resolves.
+// identity reads the credentials for a registry. A file that others can read, or
+// change, is fault.ErrDenied. Whatever else is wrong with it is
+// fault.ErrUnavailable: mended, the same reference resolves.
 func (c Config) identity(n name) (identity, error) {
 	if r := c.Registries[canonical(n.Registry)]; r.Username != "" {
 		password, err := readPassword(r.PasswordFile)
 		if err != nil {
-			return identity{}, fmt.Errorf("password file %s: %w: %w", r.PasswordFile, err, fault.ErrUnavailable)
+			return identity{}, unread("password file", r.PasswordFile, err)
 		}
 		return identity{auth.Credential{Username: r.Username, Password: password}, fmt.Sprintf("user %.100q", r.Username), ""}, nil
 	}
@@ -64,7 +65,15 @@ func (c Config) identity(n name) (identity, error) {
 			return i, nil
 		}
 	}
-	return identity{}, fmt.Errorf("auth file %s: %w: %w", c.AuthFile, err, fault.ErrUnavailable)
+	return identity{}, unread("auth file", c.AuthFile, err)
+}
+
+func unread(what, file string, err error) error {
+	if errors.Is(err, fault.ErrDenied) { // its text names the file
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	// Whatever kind it has is the file's and not the document's.
+	return fmt.Errorf("%s %s: %v: %w", what, file, err, fault.ErrUnavailable)
 }
 
 // readPassword reads a password without the one line end that editors put
@@ -84,16 +93,15 @@ func readPassword(file string) (string, error) {
 	return text, nil
 }
 
-// readFile reads a regular file of at most most bytes. Its error does not name
-// the file.
+// readFile reads a file of at most most bytes that nobody else can read or
+// change. Its error does not name the file, unless it is fault.ErrDenied.
 func readFile(file string, most int64) ([]byte, error) {
-	// Looked at before it is opened: opening a pipe waits.
-	info, err := os.Stat(file)
-	if err != nil {
+	// Before it is opened: opening a pipe waits.
+	switch err := private.Secret(file); {
+	case errors.Is(err, fault.ErrMalformed):
+		return nil, errors.New("it is not a file")
+	case err != nil:
 		return nil, withoutPath(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
 	}
 	f, err := os.Open(file)
 	if err != nil {

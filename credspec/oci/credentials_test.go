@@ -47,7 +47,7 @@ func TestCredentialsThatCannotBeReadAreNamed(t *testing.T) {
 		"no password file":       {absent, "", "password file " + absent},
 		"an empty password file": {writeFile(t, "empty", "\n"), "", "there is no password in it"},
 		"a long password file":   {long, "", "longer than"},
-		"a folder":               {t.TempDir(), "", "not a regular file"},
+		"a folder":               {t.TempDir(), "", "it is not a file"},
 		"no auth file":           {"", absent, "auth file " + absent},
 		"an auth file of text":   {"", writeFile(t, "config.json", "canary"), "docker login"},
 		"an auth file of others": {"", writeFile(t, "config.json", `{"auths":["canary"]}`), "docker login"},

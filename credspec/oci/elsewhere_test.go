@@ -93,7 +93,7 @@ func TestARedirectIsFollowedWhereItMayGoOnly(t *testing.T) {
 		"without TLS":                   {plain.URL + query, fault.ErrDenied, "without TLS"},
 		"to a metadata service":         {"https://169.254.169.254" + query, fault.ErrDenied, "link-local"},
 		"to storage that refuses":       {refusing.URL + query, fault.ErrUnavailable, "answers 403 Forbidden"},
-		"to storage that is not there":  {gone.URL + query, fault.ErrUnavailable, "refused"},
+		"to storage that is not there":  {gone.URL + query, fault.ErrUnavailable, "nobody listens"},
 		"to something that is no https": {"file:///etc/passwd", fault.ErrDenied, "without TLS"},
 	} {
 		t.Run(name, func(t *testing.T) {

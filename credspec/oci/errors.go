@@ -14,6 +14,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/outbound"
 )
 
 // refusal is an answer that is not success.
@@ -109,20 +110,24 @@ func (c *connection) silent(err error) error {
 	if e, ok := errors.AsType[*errcode.ErrorResponse](err); ok {
 		return c.noToken(e)
 	}
-	address := ""
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err // the text around it has the whole address
-		if u, bad := url.Parse(e.URL); bad == nil && !c.isOwn(u) {
-			address = u.Host
-		}
+	if strings.Contains(err.Error(), "bearer realm") { // oras gives it no type of its own
+		return fmt.Errorf("it names a token service that is not asked: %.300s: %w", realmProblem(err), fault.ErrDenied)
 	}
-	switch {
-	case strings.Contains(err.Error(), "bearer realm"): // oras gives it no type of its own
-		return fmt.Errorf("it names a token service that is not asked: %.300s: %w", err.Error(), fault.ErrDenied)
-	case address != "" && !hasKind(err):
-		return fmt.Errorf("it sends on to %s: %w", address, err)
+	e, ok := errors.AsType[*url.Error](err)
+	if !ok {
+		return err
 	}
-	return err
+	// Its text has the whole address.
+	if u, bad := url.Parse(e.URL); bad == nil && !c.isOwn(u) && !hasKind(e.Err) {
+		return fmt.Errorf("it sends on to %s: %w", u.Host, outbound.Explain(e.Err))
+	}
+	return outbound.Explain(e.Err)
+}
+
+// realmProblem is oras' text without the addresses before it.
+func realmProblem(err error) string {
+	text := err.Error()
+	return text[strings.Index(text, "bearer realm"):]
 }
 
 // noToken is what a token service's refusal means.

@@ -98,7 +98,7 @@ func TestARegistryThatFailsOrLiesIsAnErrorOfItsKind(t *testing.T) {
 				}
 			}
 		}), "", fault.ErrUnavailable, "arrived damaged"},
-		"cut off": {on("manifests", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), "", fault.ErrUnavailable, "EOF"},
+		"cut off": {on("manifests", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), "", fault.ErrUnavailable, "closed the connection"},
 		"upside down": {on("manifests", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
 		}), "", fault.ErrUnavailable, "redirects more than"},
@@ -191,7 +191,7 @@ func TestNoConnectionIsUnavailable(t *testing.T) {
 		s := f.source(Registry{})
 		f.Close()
 		_, err := s.Resolve(t.Context(), f.ref(":1"))
-		wantError(t, err, fault.ErrUnavailable, "refused", f.host())
+		wantError(t, err, fault.ErrUnavailable, "nobody listens", f.host())
 	})
 	t.Run("a certificate of an unknown authority", func(t *testing.T) {
 		f := newFake(t, document)
@@ -208,6 +208,6 @@ func TestNoConnectionIsUnavailable(t *testing.T) {
 	t.Run("plain HTTP that is not configured", func(t *testing.T) {
 		f := newPlainFake(t)
 		_, err := newSource(t, Config{}).Resolve(t.Context(), f.ref(":1"))
-		wantError(t, err, fault.ErrUnavailable, "HTTP")
+		wantError(t, err, fault.ErrUnavailable, "does not speak TLS")
 	})
 }

@@ -2,7 +2,7 @@ package oci
 
 import (
 	"fmt"
-	"net"
+	"net/url"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/outbound"
 )
 
 // name says where an artifact is.
@@ -60,9 +61,6 @@ func canonical(host string) string {
 
 // isLoopback reports whether host, or host:port, is this host by its name.
 func isLoopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	ip := net.ParseIP(strings.Trim(host, "[]"))
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+	u := url.URL{Host: strings.ToLower(host)}
+	return outbound.IsLoopback(u.Hostname())
 }
