@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gmsa-agent/gmsa-agent/credspec"
+	"github.com/gmsa-agent/gmsa-agent/credspec/cache"
 	"github.com/gmsa-agent/gmsa-agent/credspec/config"
 	"github.com/gmsa-agent/gmsa-agent/credspec/file"
 	"github.com/gmsa-agent/gmsa-agent/credspec/https"
@@ -40,8 +41,8 @@ type Config struct {
 	Kubernetes kubeclient.Config
 }
 
-// New returns a Mux over all of them. It asks nobody yet. It fails with
-// fault.ErrMalformed where the configuration is wrong.
+// New returns a Mux over all of them, each of which is asked every time. It asks
+// nobody yet. It fails with fault.ErrMalformed where the configuration is wrong.
 func New(cfg Config) (*credspec.Mux, error) {
 	all, err := local(cfg)
 	if err != nil {
@@ -55,7 +56,28 @@ func New(cfg Config) (*credspec.Mux, error) {
 	return credspec.NewMux(all), nil
 }
 
-// local are the sources of this host, which are asked every time.
+// Cached is New with the cache in front of the sources that can be down, and
+// counting what all of them are asked. Several may share the cache.
+func Cached(cfg Config, c *cache.Cache, limits cache.Limits) (*credspec.Mux, error) {
+	all, err := local(cfg)
+	if err != nil {
+		return nil, err
+	}
+	for scheme, source := range all {
+		all[scheme] = c.Count(source)
+	}
+	remote, err := remote(cfg)
+	if err != nil {
+		return nil, err
+	}
+	for scheme, source := range remote {
+		all[scheme] = c.Front(source, limits)
+	}
+	return credspec.NewMux(all), nil
+}
+
+// local are the sources of this host. There is nothing in front of them: they
+// are as near as a cache would be.
 func local(cfg Config) (map[string]credspec.Source, error) {
 	folders := cfg.Folders
 	if folders == nil {
