@@ -74,6 +74,7 @@ func printContainer(w io.Writer, ct agent.Container) error {
 		{"image", ct.Image},
 		{"asked for", ct.Reference},
 		{"digest", ct.Digest},
+		{"stale", ct.Stale},
 		{"account", accountOf(ct)},
 		{"secret", ct.Secret},
 		{"decision", string(ct.Decision) + " " + stamp(ct.Time)},

@@ -14,7 +14,7 @@ import (
 func (s *session) statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "status",
-		Usage: "show the running agent: channels, hooks, stores, configuration",
+		Usage: "show the running agent: channels, hooks, sources, stores, configuration",
 		Flags: []cli.Flag{outputFlag()},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0, ""); err != nil {
@@ -49,9 +49,18 @@ func statusRows(status agent.Status, now time.Time) [][]string {
 	rows = append(rows,
 		[]string{"grants", "live", fmt.Sprint(status.Grants)},
 		[]string{"cache", "plugin users", fmt.Sprintf("%d, %d hits, %d misses", status.Cache.Entries, status.Cache.Hits, status.Cache.Misses)},
+		[]string{"cache", "credential specs", fmt.Sprintf("%d, %d hits, %d misses", status.SpecCache.Entries, status.SpecCache.Hits, status.SpecCache.Misses)},
 	)
+	for _, source := range status.Sources {
+		rows = append(rows, []string{"source", source.Scheme + "://", fmt.Sprintf("%d requests, ", source.Requests) +
+			outcomes(source.Failures, source.LastSuccess, source.LastError, source.LastErrorAt)})
+	}
+	for _, d := range status.Documents {
+		rows = append(rows, []string{"document", d.Reference, documentText(d)})
+	}
 	for _, store := range status.Stores {
-		rows = append(rows, []string{"store", store.Scheme + "://", storeText(store)})
+		rows = append(rows, []string{"store", store.Scheme + "://", fmt.Sprintf("%d fetches, ", store.Fetches) +
+			outcomes(store.Failures, store.LastSuccess, store.LastError, store.LastErrorAt)})
 	}
 	return append(rows, []string{"audit", "trail", status.AuditTrail})
 }
@@ -71,13 +80,27 @@ func hookText(h agent.Hook) string {
 	return text
 }
 
-func storeText(store agent.Store) string {
-	text := fmt.Sprintf("%d fetches, %d failed", store.Fetches, store.Failures)
-	if !store.LastSuccess.IsZero() {
-		text += ", last success " + stamp(store.LastSuccess)
+// outcomes says how it went with a source or a store.
+func outcomes(failures uint64, success time.Time, last string, lastAt time.Time) string {
+	text := fmt.Sprintf("%d failed", failures)
+	if !success.IsZero() {
+		text += ", last success " + stamp(success)
 	}
-	if store.LastError != "" {
-		text += ", last error " + stamp(store.LastErrorAt) + ": " + store.LastError
+	if last != "" {
+		text += ", last error " + stamp(lastAt) + ": " + last
+	}
+	return text
+}
+
+// documentText says how old a cached credential spec is.
+func documentText(d agent.Document) string {
+	text := "confirmed in the future, by this host's clock"
+	if !d.Confirmed.IsZero() {
+		text = fmt.Sprintf("confirmed %s ago, %s", age(time.Duration(d.Age)*time.Second), stamp(d.Confirmed))
+	}
+	text += ", sha256:" + d.Digest
+	if d.Stale != "" {
+		text += "; stale: " + d.Stale
 	}
 	return text
 }

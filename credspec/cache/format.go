@@ -23,10 +23,14 @@ const (
 	magic       = magicPrefix + "1\n"
 	trailer     = 1 + 2*sha256.Size + 1
 
-	// maxHeader: a reference of credspec.MaxRef bytes, and an origin and a tag
-	// of maxText, each escaped in JSON by up to six; the rest is for the marks
-	// of cut texts, the digests and the fields' names.
-	maxHeader = 6*(credspec.MaxRef+2*maxText) + 1024
+	// maxShown: what is left out of a reference's query is shown as "***", so
+	// that "a=&" grows to "a=***&".
+	maxShown = 2 * credspec.MaxRef
+	// maxOrigin: the mark of a cut text has three bytes.
+	maxOrigin = maxText + 3
+	// maxHeader: JSON makes at most six bytes of one; the rest is for the
+	// digests, the time and the fields' names.
+	maxHeader = 6*(maxShown+maxOrigin+maxText) + 1024
 	maxFile   = len(magic) + maxHeader + credspec.MaxSize + trailer
 )
 
@@ -101,7 +105,8 @@ func decode(name string, b []byte) (*held, time.Time, error) {
 		return nil, time.Time{}, damaged("it is of another reference")
 	case h.Bytes != len(data) || h.Digest != credspec.Digest(data):
 		return nil, time.Time{}, damaged("the document is not the one of its header")
-	case len(data) == 0 || len(data) > credspec.MaxSize || len(h.Tag) > maxText || h.Confirmed.IsZero():
+	case len(data) == 0 || len(data) > credspec.MaxSize || h.Confirmed.IsZero(),
+		len(h.Reference) > maxShown || len(h.Origin) > maxOrigin || len(h.Tag) > maxText:
 		return nil, time.Time{}, damaged("its header is not what this version writes")
 	}
 	return &held{data: bytes.Clone(data), shown: h.Reference, origin: h.Origin, tag: h.Tag, digest: h.Digest}, h.Confirmed, nil

@@ -37,9 +37,9 @@ type SourceStats struct {
 
 // DocumentStats are what a [Cache] knows of a document that is in use.
 type DocumentStats struct {
-	Reference string // as credspec.Ref.String has it, without a pin
+	Reference string // as credspec.Ref.String has it, without a pin, cut to 1024 bytes
 	Digest    string
-	Confirmed time.Time // when its source last said that this is its document
+	Confirmed time.Time // when its source last said that this is its document; zero: nobody knows
 	Age       time.Duration
 	Stale     string // why the source could not be asked since then, cut to 512 bytes
 }
@@ -60,9 +60,9 @@ func (c *Cache) Stats() Stats {
 		if e.held == nil {
 			continue
 		}
-		d := DocumentStats{Reference: e.held.shown, Digest: e.held.digest, Confirmed: e.confirmed, Age: age(now, e.confirmed)}
+		d := DocumentStats{Reference: cut(e.held.shown, 1024), Digest: e.held.digest, Confirmed: e.confirmed, Age: age(now, e.confirmed)}
 		if e.failure != nil {
-			d.Stale = cut(e.failure.Error())
+			d.Stale = cut(e.failure.Error(), 512)
 		}
 		s.Documents = append(s.Documents, d)
 	}
@@ -78,13 +78,12 @@ func (s *Stats) count(scheme string, err error) {
 	} else {
 		st.Failures++
 		st.LastFailure = time.Now()
-		st.LastError = cut(err.Error())
+		st.LastError = cut(err.Error(), 512)
 	}
 	s.Sources[scheme] = st
 }
 
-func cut(s string) string {
-	n := 512
+func cut(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}

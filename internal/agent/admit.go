@@ -26,6 +26,7 @@ type admission struct {
 	record   audit.Record
 
 	document credspec.Document
+	stale    string // why the document may not be the source's any more
 	spec     *credspec.Spec
 	secret   secrets.Ref
 
@@ -44,7 +45,7 @@ func (a *Agent) Admit(ctx context.Context, f hook.Facts) (answer hook.Admission,
 		}
 		m.record.Event, m.record.Reason = audit.AdmitRefused, err.Error()
 		a.recordRefusal(m.record)
-		a.decisions.put(m.record)
+		a.decisions.put(m)
 	}()
 	defer a.recovered("an admission", &err)
 	if err := checkFacts(f); err != nil {
@@ -54,6 +55,10 @@ func (a *Agent) Admit(ctx context.Context, f hook.Facts) (answer hook.Admission,
 		return hook.Admission{Document: []byte(f.CredentialSpec), Grant: g.Name}, nil
 	}
 	found, err := a.decide(ctx, m)
+	// Whatever was decided, it was on this document.
+	if unwritten := a.recordStale(m); unwritten != nil {
+		return hook.Admission{}, unwritten
+	}
 	if err != nil {
 		return hook.Admission{}, err
 	}
@@ -219,6 +224,29 @@ func (a *Agent) refuseForeignToken(m *admission) error {
 	return fmt.Errorf("credential spec %s: %s: %w", m.document.Ref, why, fault.ErrDenied)
 }
 
+// recordStale records that the credential spec is not what its source says now,
+// but what it said last.
+func (a *Agent) recordStale(m *admission) error {
+	if m.document.Stale == nil {
+		return nil
+	}
+	m.stale = staleness(m.document, time.Now())
+	err := a.trail.Write(audit.Record{
+		Event: audit.SpecStale, Container: m.record.Container, Image: m.record.Image,
+		Reference: m.record.Reference, Digest: m.record.Digest, Domain: m.record.Domain, Account: m.record.Account, Reason: m.stale,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", fault.ErrUnavailable, err)
+	}
+	a.log.Warn("the source of a credential spec cannot be asked; its last document is used", "container", m.facts.Key, "reference", m.record.Reference, "reason", m.stale)
+	return nil
+}
+
+// staleness says how old a document is and why it is not asked for.
+func staleness(d credspec.Document, now time.Time) string {
+	return fmt.Sprintf("it is %v old, confirmed at %s: %v", now.Sub(d.Confirmed).Round(time.Second), d.Confirmed.UTC().Format(time.RFC3339), d.Stale)
+}
+
 // chooseSecret finds the secret that goes with the credential spec: the one
 // that the document names, else the one that the container names, else the
 // configured one, else the one local secret of that domain. Not found without
@@ -341,7 +369,7 @@ func (a *Agent) pass(m *admission) (hook.Admission, error) {
 	if err := a.trail.Write(m.record); err != nil {
 		return hook.Admission{}, fmt.Errorf("%w: %w", fault.ErrUnavailable, err)
 	}
-	a.decisions.put(m.record)
+	a.decisions.put(m)
 	return hook.Admission{Document: m.document.Data}, nil
 }
 
@@ -362,7 +390,7 @@ func (a *Agent) grant(m *admission) (hook.Admission, error) {
 		Name: newName(), Token: grant.Sum(token), Container: m.facts.Key, Image: m.facts.Image,
 		Reference: m.document.Ref.String(), Source: m.document.Digest, Document: grant.Sum(document),
 		Domain: d.DnsName, NetBIOS: m.netbios(), Account: d.MachineAccountName,
-		Secret: m.secret.String(),
+		Secret: m.secret.String(), Stale: short(m.stale),
 	}
 	m.record.Event, m.record.Grant = audit.AdmitGranted, g.Name
 	if err := a.oneStep(func() error { return a.replace(&g, m.record) }); err != nil {

@@ -25,6 +25,9 @@ type Status struct {
 	Hooks      []Hook        `json:"hooks"`
 	Cache      Cache         `json:"cache"`
 	Stores     []Store       `json:"stores"` // that were asked
+	SpecCache  Cache         `json:"specCache"`
+	Sources    []Source      `json:"sources"`   // that were asked
+	Documents  []Document    `json:"documents"` // cached credential specs that were used, the latest first; at most 100
 	Config     Configuration `json:"config"`
 	AuditTrail string        `json:"auditTrail"`
 }
@@ -46,7 +49,8 @@ type Hook struct {
 	Injects   bool      `json:"injects"`         // documents are given on create events, as a best effort
 }
 
-// Cache is the cache of plugin users in front of the stores.
+// Cache is the cache of plugin users in front of the stores, or that of
+// credential specs in front of the remote sources.
 type Cache struct {
 	Entries int    `json:"entries"`
 	Hits    uint64 `json:"hits"`
@@ -61,6 +65,26 @@ type Store struct {
 	LastSuccess time.Time `json:"lastSuccess,omitzero"`
 	LastError   string    `json:"lastError,omitempty"`
 	LastErrorAt time.Time `json:"lastErrorAt,omitzero"`
+}
+
+// Source is what is known of a source of credential specs since the agent
+// started.
+type Source struct {
+	Scheme      string    `json:"scheme"`
+	Requests    uint64    `json:"requests"`
+	Failures    uint64    `json:"failures"`
+	LastSuccess time.Time `json:"lastSuccess,omitzero"`
+	LastError   string    `json:"lastError,omitempty"`
+	LastErrorAt time.Time `json:"lastErrorAt,omitzero"`
+}
+
+// Document is a cached credential spec.
+type Document struct {
+	Reference string    `json:"reference"`
+	Digest    string    `json:"digest"`             // SHA-256
+	Confirmed time.Time `json:"confirmed,omitzero"` // when its source last said that this is its document; absent: in the future, by this host's clock
+	Age       int64     `json:"ageSeconds"`         // since then; 0 where confirmed is absent
+	Stale     string    `json:"stale,omitempty"`    // why its source could not be asked since then
 }
 
 // Configuration says which configuration runs.
@@ -87,6 +111,7 @@ type Container struct {
 	Image       string    `json:"image,omitempty"`
 	Reference   string    `json:"reference,omitempty"`
 	Digest      string    `json:"digest,omitempty"` // SHA-256 of the credential spec as its source had it
+	Stale       string    `json:"stale,omitempty"`  // how old the credential spec was and why, if its source could not be asked
 	Domain      string    `json:"domain,omitempty"`
 	Account     string    `json:"account,omitempty"`
 	Secret      string    `json:"secret,omitempty"`
@@ -102,7 +127,7 @@ func (a *Agent) Report(f func(*Status)) { a.status = append(a.status, f) }
 
 // Status describes the running agent.
 func (a *Agent) Status() Status {
-	s := Status{PID: os.Getpid(), Started: a.started.UTC(), Grants: a.grants.Len(), Channels: []Channel{}, Hooks: []Hook{}, Stores: []Store{}}
+	s := Status{PID: os.Getpid(), Started: a.started.UTC(), Grants: a.grants.Len(), Channels: []Channel{}, Hooks: []Hook{}, Stores: []Store{}, Sources: []Source{}, Documents: []Document{}}
 	for _, f := range a.status {
 		f(&s)
 	}
@@ -135,7 +160,7 @@ func (a *Agent) Container(id string) ([]Container, error) {
 
 func ofLive(g grant.Grant, u grant.Uses) Container {
 	return Container{
-		Key: g.Container, Decision: Granted, Time: g.Created, Image: g.Image, Reference: g.Reference, Digest: g.Source,
+		Key: g.Container, Decision: Granted, Time: g.Created, Image: g.Image, Reference: g.Reference, Digest: g.Source, Stale: g.Stale,
 		Domain: g.Domain, Account: g.Account, Secret: g.Secret, Grant: g.Name, Releases: u.Releases, LastRelease: u.Last,
 	}
 }
@@ -147,15 +172,21 @@ const maxDecisions = 256
 // decisions remembers the latest passed and refused containers.
 type decisions struct {
 	mu    sync.Mutex
-	byKey map[hook.Key]audit.Record
+	byKey map[hook.Key]decision
 	order []hook.Key // oldest first
 }
 
-func newDecisions() *decisions { return &decisions{byKey: map[hook.Key]audit.Record{}} }
+type decision struct {
+	audit.Record
+	stale string // see Container.Stale
+}
 
-func (d *decisions) put(r audit.Record) {
+func newDecisions() *decisions { return &decisions{byKey: map[hook.Key]decision{}} }
+
+func (d *decisions) put(m *admission) {
+	r := decision{m.record, m.stale}
 	r.Time = time.Now().UTC()
-	for _, s := range []*string{&r.Image, &r.Reference, &r.Secret, &r.Domain, &r.Account, &r.Reason} {
+	for _, s := range []*string{&r.Image, &r.Reference, &r.Secret, &r.Domain, &r.Account, &r.Reason, &r.stale} {
 		*s = short(*s)
 	}
 	d.mu.Lock()
@@ -207,7 +238,7 @@ func (d *decisions) all() []Container {
 	for _, k := range d.order {
 		r := d.byKey[k]
 		c := Container{
-			Key: k, Decision: Refused, Time: r.Time, Image: r.Image, Reference: r.Reference, Digest: r.Digest,
+			Key: k, Decision: Refused, Time: r.Time, Image: r.Image, Reference: r.Reference, Digest: r.Digest, Stale: r.stale,
 			Domain: r.Domain, Account: r.Account, Secret: r.Secret, Reason: r.Reason,
 		}
 		if r.Event == audit.AdmitPassed {

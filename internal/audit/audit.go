@@ -26,6 +26,9 @@ import (
 type Event string
 
 const (
+	// SpecStale: a container's credential spec is the last that its source had,
+	// because the source cannot be asked. What is decided on it follows.
+	SpecStale Event = "credspec.stale"
 	// AdmitGranted: a container may use its credential spec, and a grant exists.
 	AdmitGranted Event = "admit.granted"
 	// AdmitPassed: a container's credential spec is left as it is, because it
@@ -55,7 +58,7 @@ const (
 
 // Events are all events, in the order of a container's life.
 var Events = []Event{
-	AgentStarted, ConfigApplied, ConfigRejected, AdmitGranted, AdmitPassed, AdmitRefused, InjectionLost,
+	AgentStarted, ConfigApplied, ConfigRejected, SpecStale, AdmitGranted, AdmitPassed, AdmitRefused, InjectionLost,
 	RedeemReleased, RedeemRefused, GrantRevoked, ControlRefused, AgentStopped,
 }
 

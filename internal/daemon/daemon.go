@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmsa-agent/gmsa-agent/credspec"
+	"github.com/gmsa-agent/gmsa-agent/credspec/cache"
 	"github.com/gmsa-agent/gmsa-agent/credspec/sources"
 	"github.com/gmsa-agent/gmsa-agent/hook"
 	"github.com/gmsa-agent/gmsa-agent/hook/containerd"
@@ -61,6 +63,7 @@ type daemon struct {
 	mu      sync.Mutex
 	cfg     *config.Config
 	cache   *secrets.Cache
+	specs   *cache.Cache
 	applied time.Time
 	failed  string // why the file on disk is not what runs
 }
@@ -104,7 +107,7 @@ func (d *daemon) start(cfg *config.Config) error {
 	d.onClose(func() error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		return d.cache.Close()
+		return errors.Join(d.cache.Close(), d.specs.Close())
 	})
 	d.agent, err = agent.New(agent.Options{StateDir: cfg.StateDir, Trail: trail, Log: d.log, Settings: settings, Runtimes: watched(cfg)})
 	if err != nil {
@@ -169,12 +172,9 @@ func trustworthy(cfg *config.Config) error {
 // assemble makes the settings of a configuration. The local store stays where
 // the agent was started with it: it usually follows state_dir, and the grants
 // of running containers name secrets that are in it. The cache of plugin users
-// is kept unless it is configured differently.
+// is kept unless it is configured differently, that of credential specs unless
+// its folder is another.
 func (d *daemon) assemble(cfg *config.Config) (agent.Settings, error) {
-	specs, err := sources.New(Sources(cfg))
-	if err != nil {
-		return agent.Settings{}, err
-	}
 	store, err := stores.New(d.stores(cfg))
 	if err != nil {
 		return agent.Settings{}, err
@@ -185,6 +185,10 @@ func (d *daemon) assemble(cfg *config.Config) (agent.Settings, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	specs, err := d.sources(cfg)
+	if err != nil {
+		return agent.Settings{}, err
+	}
 	if d.cfg == nil || !reflect.DeepEqual(storing(d.cfg), storing(cfg)) {
 		if old := d.cache; old != nil {
 			// Redemptions that are under way still use it.
@@ -211,6 +215,31 @@ func storing(c *config.Config) any {
 	s := c.Secrets
 	s.Serve = nil
 	return []any{s, c.AWS, c.Kubernetes}
+}
+
+// sources are those of a configuration, with the cache that is there, or a new
+// one for another folder. The old one goes on to answer those who use it.
+// daemon.mu is held.
+func (d *daemon) sources(cfg *config.Config) (*credspec.Mux, error) {
+	settings := cfg.CredentialSpecs.Cache
+	documents := d.specs
+	if d.cfg == nil || d.cfg.CredentialSpecs.Cache.Dir != settings.Dir {
+		documents = cache.Open(settings.Dir, d.log)
+	}
+	specs, err := sources.Cached(Sources(cfg), documents, cache.Limits{Fresh: settings.Fresh, Stale: settings.Stale})
+	if documents == d.specs {
+		return specs, err
+	}
+	if err != nil {
+		return nil, errors.Join(err, documents.Close())
+	}
+	if d.specs != nil {
+		if err := d.specs.Close(); err != nil {
+			d.log.Warn("the former cache of credential specs", "error", err)
+		}
+	}
+	d.specs = documents
+	return specs, nil
 }
 
 // cacheFarewell is longer than any redemption or admission takes.
@@ -332,5 +361,8 @@ func (d *daemon) report(s *agent.Status, trail *audit.Log) {
 	stats := d.cache.Stats()
 	s.Cache = agent.Cache{Entries: stats.Entries, Hits: stats.Hits, Misses: stats.Misses}
 	s.Stores = ofStores(stats)
+	documents := d.specs.Stats()
+	s.SpecCache = agent.Cache{Entries: documents.Entries, Hits: documents.Hits, Misses: documents.Misses}
+	s.Sources, s.Documents = ofSources(documents), ofDocuments(documents)
 	s.Config = agent.Configuration{File: d.cfg.Path(), Applied: d.applied, Error: d.failed}
 }

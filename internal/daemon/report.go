@@ -3,7 +3,9 @@ package daemon
 import (
 	"maps"
 	"slices"
+	"time"
 
+	"github.com/gmsa-agent/gmsa-agent/credspec/cache"
 	"github.com/gmsa-agent/gmsa-agent/hook/containerd"
 	"github.com/gmsa-agent/gmsa-agent/internal/agent"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
@@ -17,6 +19,30 @@ func ofStores(stats secrets.Stats) []agent.Store {
 			Scheme: scheme, Fetches: st.Fetches, Failures: st.Failures,
 			LastSuccess: st.LastSuccess, LastError: st.LastError, LastErrorAt: st.LastFailure,
 		})
+	}
+	return list
+}
+
+func ofSources(stats cache.Stats) []agent.Source {
+	list := []agent.Source{}
+	for _, scheme := range slices.Sorted(maps.Keys(stats.Sources)) {
+		st := stats.Sources[scheme]
+		list = append(list, agent.Source{
+			Scheme: scheme, Requests: st.Requests, Failures: st.Failures,
+			LastSuccess: st.LastSuccess, LastError: st.LastError, LastErrorAt: st.LastFailure,
+		})
+	}
+	return list
+}
+
+func ofDocuments(stats cache.Stats) []agent.Document {
+	list := []agent.Document{}
+	for _, d := range stats.Documents {
+		of := agent.Document{Reference: d.Reference, Digest: d.Digest, Stale: d.Stale}
+		if !d.Confirmed.IsZero() {
+			of.Confirmed, of.Age = d.Confirmed.UTC(), int64(d.Age/time.Second)
+		}
+		list = append(list, of)
 	}
 	return list
 }

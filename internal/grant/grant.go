@@ -59,6 +59,7 @@ type Grant struct {
 	NetBIOS   string    `json:"netbios,omitempty"` // of the same domain
 	Account   string    `json:"account"`           // the gMSA, without "$"
 	Secret    string    `json:"secret"`            // reference
+	Stale     string    `json:"stale,omitempty"`   // how old the credential spec was, if its source could not be asked
 	Created   time.Time `json:"created"`
 
 	mark     hook.Mark // when it was added, as the registry counts
