@@ -76,7 +76,7 @@ demo: ## run the whole chain and show it hop by hop
 .PHONY: bench
 bench: ## the figures of the design's budgets, each beside its budget
 	$(GO) test -run '^$$' -bench . -benchtime 2000x ./internal/agent ./cmd/containerd-shim-gmsa
-	$(GO) test -run '^$$' -bench . ./internal/grant ./secrets ./integration/pluginharness
+	$(GO) test -run '^$$' -bench . ./internal/grant ./secrets ./credspec/cache ./integration/pluginharness
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each (default 10s)

@@ -2,13 +2,16 @@ package sources_test
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gmsa-agent/gmsa-agent/credspec"
+	"github.com/gmsa-agent/gmsa-agent/credspec/cache"
 	"github.com/gmsa-agent/gmsa-agent/credspec/credspectest"
 	"github.com/gmsa-agent/gmsa-agent/credspec/sources"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
@@ -21,6 +24,35 @@ func TestNewHasEverySourceThatIsBuilt(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"config", "file", "http", "https", "kubernetes", "oci", "raw", "registry", "s3", "ssm"}, m.Schemes()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestTheCacheIsInFrontOfRemoteSourcesOnly(t *testing.T) {
+	folder := t.TempDir()
+	documents := cache.Open(filepath.Join(t.TempDir(), "cache"), slog.New(slog.DiscardHandler))
+	defer documents.Close() //nolint:errcheck // nothing is to be written
+	m, err := sources.Cached(sources.Config{Folders: []string{folder}}, documents, cache.Limits{Fresh: time.Hour, Stale: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct, err := sources.New(sources.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(direct.Schemes(), m.Schemes()); diff != "" {
+		t.Error(diff)
+	}
+	for i, text := range []string{credspectest.Document, credspectest.Document + "\n"} {
+		if err := os.WriteFile(filepath.Join(folder, "a.json"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		doc, err := m.Resolve(t.Context(), credspec.Ref{Scheme: "file", Rest: "a.json"})
+		if err != nil || string(doc.Data) != text {
+			t.Errorf("%v, %v", doc, err)
+		}
+		if s := documents.Stats(); s.Entries != 0 || s.Sources["file"].Requests != uint64(i+1) {
+			t.Errorf("%+v", s)
+		}
 	}
 }
 
