@@ -1,0 +1,40 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gmsa-agent/gmsa-agent/internal/agent"
+)
+
+func TestStatusSaysHowOldACachedDocumentIs(t *testing.T) {
+	now := time.Date(2026, 10, 3, 12, 0, 0, 0, time.UTC)
+	rows := statusRows(agent.Status{
+		SpecCache: agent.Cache{Entries: 3, Hits: 7, Misses: 4},
+		Sources: []agent.Source{
+			{Scheme: "https", Requests: 4, Failures: 1, LastSuccess: now.Add(-3 * time.Hour), LastError: "refused", LastErrorAt: now},
+		},
+		Documents: []agent.Document{
+			{Reference: "https://host/a.json", Digest: "d1", Confirmed: now.Add(-3 * time.Hour), Age: 3 * 3600, Stale: "refused"},
+			{Reference: "s3://bucket/b", Digest: "d2", Confirmed: now.Add(-5 * time.Second), Age: 5},
+			{Reference: "s3://bucket/c", Digest: "d3"},
+		},
+	}, now)
+	var text []string
+	for _, row := range rows {
+		text = append(text, strings.Join(row, " | "))
+	}
+	all := strings.Join(text, "\n")
+	for _, want := range []string{
+		"cache | credential specs | 3, 7 hits, 4 misses",
+		"source | https:// | 4 requests, 1 failed, last success " + stamp(now.Add(-3*time.Hour)) + ", last error " + stamp(now) + ": refused",
+		"document | https://host/a.json | confirmed 3h ago, " + stamp(now.Add(-3*time.Hour)) + ", sha256:d1; stale: refused",
+		"document | s3://bucket/b | confirmed 5s ago, " + stamp(now.Add(-5*time.Second)) + ", sha256:d2",
+		"document | s3://bucket/c | confirmed in the future, by this host's clock, sha256:d3",
+	} {
+		if !strings.Contains(all+"\n", want+"\n") {
+			t.Errorf("no row %q in:\n%s", want, all)
+		}
+	}
+}
