@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"testing"
 	"time"
@@ -19,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){program: main, "admit": admit})
+	testscript.Main(m, map[string]func(){program: main, "admit": admit, "serve": serve})
 }
 
 // TestScripts runs the real program as people do, one script per topic.
@@ -33,7 +36,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GORACE", "atexit_sleep_ms=10") // else each program waits a second at its end
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "eventually": eventually, "expand": expand},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "eventually": eventually, "expand": expand, "readenv": readenv},
 	})
 }
 
@@ -80,6 +83,48 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 		text := os.Expand(ts.ReadFile(file), ts.Getenv)
 		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o600))
 	}
+}
+
+// readenv runs "readenv NAME FILE", which waits for the file and makes its
+// content the value of an environment variable.
+func readenv(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: readenv NAME FILE")
+	}
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if text, err := os.ReadFile(ts.MkAbs(args[1])); err == nil {
+			ts.Setenv(args[0], string(text))
+			return
+		}
+	}
+	ts.Fatalf("%s does not come", args[1])
+}
+
+// serve is the program "serve FOLDER FILE": a web server on this host, whose
+// address it writes to the file, until it is interrupted.
+func serve() {
+	folder, file := os.Args[1], os.Args[2]
+	interrupt := make(chan os.Signal, 1)
+	signal.Notify(interrupt, os.Interrupt)
+	go func() {
+		<-interrupt
+		os.Exit(0)
+	}()
+	err := func() error {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(file+".new", []byte(l.Addr().String()), 0o600); err != nil {
+			return err
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			return err
+		}
+		return http.Serve(l, http.FileServer(http.Dir(folder)))
+	}()
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
 }
 
 // admit is the program "admit ENDPOINT ID REF": the part of the shim wrapper.

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,12 +11,13 @@ import (
 	"time"
 
 	"github.com/gmsa-agent/gmsa-agent/credspec"
-	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/credspec/https"
 )
 
 // server is a web server with a document at every path, which counts requests.
 type server struct {
 	*httptest.Server
+	source   credspec.Source
 	requests atomic.Int64
 }
 
@@ -33,34 +33,13 @@ func newServer(t testing.TB) *server {
 		_, _ = io.WriteString(w, document)
 	}))
 	t.Cleanup(s.Close)
+	source, err := https.New(https.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(source.CloseIdleConnections)
+	s.source = source
 	return s
-}
-
-func (s *server) Resolve(ctx context.Context, ref credspec.Ref) (credspec.Document, error) {
-	return s.Revalidate(ctx, ref, "")
-}
-
-func (s *server) Revalidate(ctx context.Context, ref credspec.Ref, tag string) (credspec.Document, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+ref.Rest, nil)
-	if err != nil {
-		return credspec.Document{}, err
-	}
-	if tag != "" {
-		request.Header.Set("If-None-Match", tag)
-	}
-	answer, err := s.Client().Do(request)
-	if err != nil {
-		return credspec.Document{}, fmt.Errorf("%w: %w", fault.ErrUnavailable, err)
-	}
-	defer answer.Body.Close() //nolint:errcheck // only read
-	if answer.StatusCode == http.StatusNotModified {
-		return credspec.Document{}, credspec.ErrUnchanged
-	}
-	data, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return credspec.Document{}, fmt.Errorf("%w: %w", fault.ErrUnavailable, err)
-	}
-	return credspec.Document{Data: data, Origin: answer.Request.URL.String(), Tag: answer.Header.Get("ETag")}, nil
 }
 
 // atOnce is how many containers start together.
@@ -89,11 +68,11 @@ func (s *server) resolveAtOnce(t testing.TB, mux *credspec.Mux, ref credspec.Ref
 }
 
 func (s *server) front(w *world) *credspec.Mux {
-	return credspec.NewMux(map[string]credspec.Source{"http": w.Front(s, w.limits)})
+	return credspec.NewMux(map[string]credspec.Source{https.SchemePlain: w.Front(s.source, w.limits)})
 }
 
 func (s *server) ref(path string) credspec.Ref {
-	return credspec.Ref{Scheme: "http", Rest: s.Listener.Addr().String() + path}
+	return credspec.Ref{Scheme: https.SchemePlain, Rest: s.Listener.Addr().String() + path}
 }
 
 func TestAThousandAtOnceMakeOneRequestToAServer(t *testing.T) {
