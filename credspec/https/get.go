@@ -26,10 +26,11 @@ func (s *Source) get(ctx context.Context, ref credspec.Ref, known tag) (credspec
 	first := u
 	for range maxRedirects + 1 {
 		redirected := u != first
-		if !known.isFor(u, redirected) {
-			known = tag{}
+		var condition tag
+		if known.isFor(u, redirected) {
+			condition = known
 		}
-		doc, next, err := s.ask(ctx, u, known, redirected)
+		doc, next, err := s.ask(ctx, u, condition, redirected)
 		switch {
 		case err == credspec.ErrUnchanged:
 			return credspec.Document{}, err

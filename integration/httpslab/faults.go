@@ -18,7 +18,7 @@ const (
 	Unlengthed   = "unlengthed"    // the document until the connection's end (HTTP/1)
 	Huge         = "huge"          // announces 1 TiB
 	Endless      = "endless"       // does not stop
-	GzipBomb     = "gzip-bomb"     // 64 MiB of zeros, compressed, whatever was asked for
+	GzipBomb     = "gzip-bomb"     // 16 MiB of zeros, compressed, whatever was asked for
 	Gzipped      = "gzipped"       // the document, compressed, whatever was asked for
 	SlowHeader   = "slow-header"   // never gets to its header
 	Drip         = "drip"          // a byte now and then
@@ -66,7 +66,7 @@ func (l *Lab) fault(w http.ResponseWriter, r *http.Request) {
 		}
 	case GzipBomb:
 		h.Set("Content-Encoding", "gzip")
-		write(gzipped(make([]byte, 64<<20)))
+		write(gzipped(make([]byte, 16<<20)))
 	case Gzipped:
 		h.Set("Content-Encoding", "gzip")
 		write(gzipped(d.data))

@@ -12,7 +12,7 @@
 //	/young/NAME    with a Last-Modified of this very second
 //	/bare/NAME     with neither
 //	/private/NAME  for who sends the lab's token
-//	/redirect/CODE?to=URL
+//	/redirect/CODE?to=URL, and with &pad=N to an URL with N x's behind it
 //	/loop          to itself
 //	/status/CODE   an answer with this status; Retry-After with some
 //	/fault/KIND/NAME, see faults.go

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -39,7 +40,8 @@ func (l *Lab) handler() http.Handler {
 	mux.HandleFunc("/redirect/{code}", func(w http.ResponseWriter, r *http.Request) {
 		// Not http.Redirect, which makes the address absolute and clean.
 		if to := r.URL.Query().Get("to"); to != "" {
-			w.Header().Set("Location", to)
+			pad, _ := strconv.Atoi(r.URL.Query().Get("pad"))
+			w.Header().Set("Location", to+strings.Repeat("x", min(max(pad, 0), 1<<20)))
 		}
 		l.status(w, r)
 	})
