@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -26,6 +27,9 @@ import (
 // The caller looks at its context first: an error that is due to that looks
 // like any other.
 func Explain(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err // what an http.Client, or an SDK, has wrapped
+	}
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return r
 	}
