@@ -1,0 +1,186 @@
+package awsclient
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/outbound"
+)
+
+// credentialsError says that no credentials were had.
+type credentialsError struct {
+	from string // Config.Credentials
+	err  error
+}
+
+func (e *credentialsError) Error() string {
+	return "no credentials from " + e.from + ": " + e.err.Error()
+}
+func (e *credentialsError) Unwrap() error { return e.err }
+
+// Fault gives an error of the SDK its fault kind, or ctx's error if that has
+// ended, and takes everything out of it but AWS's status and error code and the
+// network's complaint: neither the request nor AWS's own words, which may repeat
+// it, are in the text. The caller adds what was asked for.
+//
+// Credentials that AWS does not take are forgotten: the next request gets
+// others, if there are.
+func (c *Client) Fault(ctx context.Context, err error) error {
+	if c.cache != nil && slices.Contains(badCredentials, Code(err)) {
+		c.cache.Invalidate()
+	}
+	return explain(ctx, err)
+}
+
+// Code is AWS's error code in an error of the SDK; empty if it has none.
+func Code(err error) string {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		return api.ErrorCode()
+	}
+	return ""
+}
+
+// Status is the HTTP status in an error of the SDK; 0 if it has none.
+func Status(err error) int {
+	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
+		return resp.HTTPStatusCode()
+	}
+	return 0
+}
+
+func explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	text, kind := describe(err)
+	if creds, ok := errors.AsType[*credentialsError](err); ok {
+		text = "no credentials from " + creds.from + ": " + text
+		if creds.from == instance || kind != fault.ErrDenied {
+			// An instance without a role, or an agent beside the container that
+			// answers nonsense, is not AWS's word on who may read.
+			kind = fault.ErrUnavailable
+		}
+	}
+	return fmt.Errorf("%s: %w", text, kind)
+}
+
+// describe finds the words and the fault kind for an error of the SDK.
+func describe(err error) (text string, kind error) {
+	status, code := Status(err), Code(err)
+	switch {
+	case errors.Is(err, errTooLong):
+		return errTooLong.Error(), fault.ErrMalformed
+	case code != "":
+		return strings.TrimPrefix(strconv.Itoa(status)+" ", "0 ") + printable(code), kindOf(status, code)
+	case status >= 300:
+		return strings.TrimSpace(fmt.Sprintf("%d %s", status, http.StatusText(status))), kindOf(status, "")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "the answer ends early", fault.ErrUnavailable
+	}
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err := outbound.Explain(u.Err)
+		kind = fault.ErrUnavailable
+		if errors.Is(err, fault.ErrDenied) {
+			kind = fault.ErrDenied
+		}
+		// The rest of the URL may be for nobody but the container.
+		if at, e := url.Parse(u.URL); e == nil {
+			err = fmt.Errorf("%s: %w", at.Host, err)
+		}
+		return printable(strings.TrimSuffix(err.Error(), ": "+kind.Error())), kind
+	}
+	text = strings.TrimSuffix(err.Error(), ": "+fault.ErrUnavailable.Error())
+	if creds, ok := errors.AsType[*credentialsError](err); ok {
+		text = strings.TrimSuffix(creds.err.Error(), ": "+fault.ErrUnavailable.Error())
+	}
+	return printable(text), fault.ErrUnavailable
+}
+
+// badCredentials are the codes that say that the credentials are no good (any
+// more), as against those that say what they may not.
+// https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/CommonErrors.html
+var badCredentials = []string{
+	"ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidSignatureException",
+	"InvalidToken", "SignatureDoesNotMatch", "UnrecognizedClientException",
+}
+
+// kinds are the fault kinds of error codes, where the status does not say it:
+// AWS's JSON services answer nearly everything with 400.
+var kinds = map[string]error{
+	"NoSuchBucket":             fault.ErrNotFound,
+	"NoSuchKey":                fault.ErrNotFound,
+	"ParameterNotFound":        fault.ErrNotFound,
+	"ParameterVersionNotFound": fault.ErrNotFound,
+
+	"AccessDenied":                        fault.ErrDenied,
+	"AccessDeniedException":               fault.ErrDenied,
+	"IncompleteSignature":                 fault.ErrDenied,
+	"InvalidIdentityToken":                fault.ErrDenied,
+	"InvalidKeyId":                        fault.ErrDenied, // SSM's for a KMS key that can't be used
+	"MissingAuthenticationToken":          fault.ErrDenied,
+	"MissingAuthenticationTokenException": fault.ErrDenied,
+	"NotAuthorized":                       fault.ErrDenied,
+	"OptInRequired":                       fault.ErrDenied,
+
+	"IDPCommunicationError":                  fault.ErrUnavailable,
+	"InternalError":                          fault.ErrUnavailable,
+	"InternalServerError":                    fault.ErrUnavailable,
+	"InvalidObjectState":                     fault.ErrUnavailable, // S3: archived, can be restored
+	"KMS.ThrottlingException":                fault.ErrUnavailable,
+	"PriorRequestNotComplete":                fault.ErrUnavailable,
+	"ProvisionedThroughputExceededException": fault.ErrUnavailable,
+	"RequestExpired":                         fault.ErrUnavailable, // the clocks differ
+	"RequestLimitExceeded":                   fault.ErrUnavailable,
+	"RequestTimeTooSkewed":                   fault.ErrUnavailable,
+	"RequestTimeout":                         fault.ErrUnavailable,
+	"ServiceUnavailable":                     fault.ErrUnavailable,
+	"SlowDown":                               fault.ErrUnavailable,
+	"Throttling":                             fault.ErrUnavailable,
+	"ThrottlingException":                    fault.ErrUnavailable,
+	"TooManyUpdates":                         fault.ErrUnavailable,
+}
+
+func kindOf(status int, code string) error {
+	if kind, ok := kinds[code]; ok {
+		return kind
+	}
+	switch {
+	case slices.Contains(badCredentials, code), strings.HasPrefix(code, "KMS."), status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return fault.ErrDenied
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return fault.ErrNotFound
+	case status >= 400 && status < 500 && status != http.StatusTooManyRequests && status != http.StatusRequestTimeout:
+		return fault.ErrMalformed
+	}
+	return fault.ErrUnavailable
+}
+
+// maxText bounds what is repeated of a server's words, in bytes.
+const maxText = 300
+
+// printable makes a server's text fit for a line of a log.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "") + "…"
+	}
+	return s
+}
