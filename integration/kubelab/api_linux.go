@@ -27,6 +27,7 @@ var kinds = map[string]string{
 	"rbac.authorization.k8s.io/v1/Role":                "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/roles",
 	"rbac.authorization.k8s.io/v1/RoleBinding":         "/apis/rbac.authorization.k8s.io/v1/namespaces/%s/rolebindings",
 	"windows.k8s.io/v1/GMSACredentialSpec":             specs,
+	"windows.k8s.io/v1alpha1/GMSACredentialSpec":       "/apis/windows.k8s.io/v1alpha1/gmsacredentialspecs",
 }
 
 // APIError is an answer of the API server that is none of the 200s.
