@@ -1,10 +1,7 @@
 package kubernetes_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
@@ -65,22 +62,6 @@ func kubeconfig(t *testing.T, server string, user map[string]any, ca ...byte) st
 // certificate is a test server's, in PEM.
 func certificate(server *httptest.Server) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-}
-
-func trusting(t *testing.T, ca []byte) *tls.Config {
-	t.Helper()
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(ca) {
-		t.Fatal("no certificate")
-	}
-	return &tls.Config{RootCAs: pool}
-}
-
-// readAll reads an answer, which can be read again afterwards.
-func readAll(r *http.Response) ([]byte, error) {
-	body, err := io.ReadAll(r.Body)
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return body, err
 }
 
 // wantError wants an error of a kind with these words in it, and with nothing

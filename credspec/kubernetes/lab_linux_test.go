@@ -3,9 +3,12 @@ package kubernetes_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -272,6 +275,22 @@ func TestSourceInAPodUsesItsServiceAccount(t *testing.T) {
 		_, err := s.Resolve(ctx, ref)
 		return err
 	})
+}
+
+func trusting(t *testing.T, ca []byte) *tls.Config {
+	t.Helper()
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(ca) {
+		t.Fatal("no certificate")
+	}
+	return &tls.Config{RootCAs: pool}
+}
+
+// readAll reads an answer, which can be read again afterwards.
+func readAll(r *http.Response) ([]byte, error) {
+	body, err := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return body, err
 }
 
 func TestRevalidationTransfersNoDocument(t *testing.T) {
