@@ -29,6 +29,17 @@ func Pointer(parent, name string) string { return parent + "/" + pointerEscaper.
 // PointerIndex appends an array index to a JSON pointer.
 func PointerIndex(parent string, i int) string { return parent + "/" + strconv.Itoa(i) }
 
+// Step returns the name of the member, or the index of the element, of the value
+// that parent points to in which the pointer goes on, if it does.
+func Step(parent, pointer string) (name string, ok bool) {
+	rest, ok := strings.CutPrefix(pointer, parent+"/")
+	if !ok {
+		return "", false
+	}
+	name, _, _ = strings.Cut(rest, "/")
+	return pointerUnescaper.Replace(name), true
+}
+
 // Child returns the name of the member that a JSON pointer points to, if that
 // is a member of the value that parent points to.
 func Child(parent, pointer string) (name string, ok bool) {
