@@ -2,7 +2,6 @@ package credspec
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -37,9 +36,16 @@ type reader struct {
 	drops    int
 	block    *finding // the first in the document that blocks
 
-	defaultAt  int // of MachineAccountName
-	accountsAt int // of GroupManagedServiceAccounts
+	plugins  map[string]Plugin // by canonical CLSID
+	manifest bool              // the document stands in a Kubernetes manifest
+
+	at     places
+	listed []listed
 }
+
+// places are the offsets of what is judged together with something else; -1
+// where it is missing.
+type places struct{ account, tree, accounts int }
 
 // read is the walk, for those who need the document's meaning. Its error is a
 // *ParseError.
@@ -52,10 +58,13 @@ func read(data []byte) (*reader, error) {
 	return r, nil
 }
 
-func walk(data []byte) *reader {
-	r := &reader{data: data, defaultAt: -1, accountsAt: -1}
+func walk(data []byte, options ...Option) *reader {
+	r := &reader{data: data, at: places{-1, -1, -1}}
+	for _, o := range options {
+		o(r)
+	}
 	if len(data) > maxPortable {
-		r.warn("", 0, fmt.Sprintf("the document has %d bytes; Kubernetes refuses more than %d", len(data), maxPortable), "")
+		r.warn("", 0, fmt.Sprintf("the document has %d bytes; Kubernetes refuses more than %d", len(data), maxPortable), "shorten it, if it is for Kubernetes; a credential spec has less than 2 KiB")
 	}
 	if jsontree.HasBOM(data) {
 		r.warn("", 0, "the document starts with a byte order mark, which runtimes hand on to Windows as it is; whether Windows reads such a document is not documented",
@@ -69,7 +78,7 @@ func walk(data []byte) *reader {
 	r.root = root
 	r.names(root, "")
 	r.document(root)
-	r.accounts()
+	r.agreement()
 	return r
 }
 
@@ -99,35 +108,6 @@ func (r *reader) refuse(path string, at int, message, hint string) {
 	r.add(finding{Problem{Path: path, Severity: SeverityError, Message: message, Hint: hint}, at, true})
 }
 
-// syntax explains why the document is not JSON.
-func (r *reader) syntax(err error) {
-	var e *jsontree.SyntaxError
-	if !errors.As(err, &e) {
-		e = &jsontree.SyntaxError{Message: err.Error()}
-	}
-	switch {
-	case bytes.HasPrefix(r.data, []byte("\xff\xfe")), bytes.HasPrefix(r.data, []byte("\xfe\xff")), len(r.data) > 1 && (r.data[0] == 0 || r.data[1] == 0):
-		r.refuse("", 0, "the document looks like UTF-16 and should be UTF-8", "save the file as UTF-8; Windows PowerShell's > and Out-File write UTF-16 unless told otherwise")
-		return
-	}
-	var hint string
-	if e.Offset < len(r.data) {
-		switch before := bytes.TrimRight(r.data[:e.Offset], " \t\r\n"); r.data[e.Offset] {
-		case '/', '#':
-			hint = "JSON has no comments"
-		case '\'':
-			hint = "JSON strings stand in double quotes"
-		case '\\':
-			hint = `in a JSON string a backslash is written \\`
-		case '}', ']':
-			if bytes.HasSuffix(before, []byte(",")) {
-				hint = "remove the comma before it"
-			}
-		}
-	}
-	r.refuse("", e.Offset, e.Message, hint)
-}
-
 // names looks at every member's name, known or not, for what readers are known
 // to disagree about.
 func (r *reader) names(v *jsontree.Value, path string) {
@@ -141,7 +121,7 @@ func (r *reader) names(v *jsontree.Value, path string) {
 			seen[m.Name] = m.Start
 		}
 		if strings.ContainsFunc(m.Name, isControl) {
-			r.refuse(at, m.Start, "has a control character in its name; readers disagree on where such a name ends", "")
+			r.refuse(at, m.Start, "has a control character in its name; readers disagree on where such a name ends", "remove it")
 		}
 		r.names(&m.Value, at)
 	}
@@ -164,14 +144,14 @@ func isControl(c rune) bool { return c < 0x20 || c == 0x7f }
 
 // field is what a document may have at one place.
 type field struct {
-	name     string
-	required bool
-	read     func(path string, v *jsontree.Value)
+	name   string
+	remedy string // where it is missing; empty if it need not be there
+	read   func(path string, v *jsontree.Value)
 }
 
 // object reads an object by its fields.
 func (r *reader) object(path string, v *jsontree.Value, fields ...field) {
-	if !r.is(jsontree.Object, path, v, "") {
+	if !r.is(jsontree.Object, path, v, "write the members in braces: {…}") {
 		return
 	}
 	have := make([]bool, len(fields))
@@ -193,14 +173,33 @@ members:
 				continue members
 			}
 		}
-		r.warn(at, m.Start, "is not known; it is kept as it is", "")
-		r.spec.Unknown = append(r.spec.Unknown, Field{Path: at, JSON: bytes.Clone(r.data[m.Value.Start:m.Value.End])})
+		r.unknown(at, m, fields)
 	}
 	for k, f := range fields {
-		if f.required && !have[k] {
-			r.fail(jsontree.Pointer(path, f.name), v.Start, "is missing", "")
+		if f.remedy != "" && !have[k] {
+			r.fail(jsontree.Pointer(path, f.name), v.Start, "is missing", f.remedy)
 		}
 	}
+}
+
+// unknown keeps a member that is not known, and says what it may have been
+// meant for.
+func (r *reader) unknown(path string, m *jsontree.Member, fields []field) {
+	r.spec.Unknown = append(r.spec.Unknown, Field{Path: path, JSON: bytes.Clone(r.data[m.Value.Start:m.Value.End])})
+	message, hint := "is not known; it is kept as it is", "remove it, unless you know who reads it"
+	if r.manifest {
+		message, hint = "is not known; the API server drops it, and kubectl refuses it", "remove it"
+	}
+	known := make([]string, len(fields))
+	for i, f := range fields {
+		known[i] = f.name
+	}
+	if near, ok := nearest(m.Name, known...); ok {
+		hint = "if it is meant to be " + near + ", write that"
+	} else if home, ok := homes[m.Name]; ok {
+		hint = "move it: it belongs into " + home
+	}
+	r.warn(path, m.Start, message, hint)
 }
 
 // is reports a value of another kind.
@@ -215,14 +214,18 @@ func (r *reader) is(kind jsontree.Kind, path string, v *jsontree.Value, hint str
 	return v.Kind == kind
 }
 
-// text returns a field's reader that stores a string and checks its form.
-func (r *reader) text(name string, to *string, check func(string) verdict) field {
-	return field{name, true, func(path string, v *jsontree.Value) {
-		if !r.is(jsontree.String, path, v, "") {
+// text returns the reader of a required string that stores it, and where it
+// stands if somebody wants to know, and checks its form.
+func (r *reader) text(name, remedy string, to *string, at *int, check func(string) verdict) field {
+	return field{name, remedy, func(path string, v *jsontree.Value) {
+		if !r.is(jsontree.String, path, v, "write it in quotation marks") {
 			return
 		}
 		*to = v.Text
-		r.judge(path, v.Start, check(v.Text))
+		if at != nil {
+			*at = v.Start
+		}
+		r.judge(path, v.Start, filled(check)(v.Text))
 	}}
 }
 

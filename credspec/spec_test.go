@@ -117,7 +117,7 @@ func TestParseToleratesAByteOrderMark(t *testing.T) {
 
 func TestParseRefusesWhatHasNoOneMeaning(t *testing.T) {
 	for doc, want := range map[string]string{
-		``:                                  `credential spec: line 1, column 1: the document ends where a value should start`,
+		``:                                  `credential spec: line 1, column 1: the document is empty`,
 		"{\n \"CmsPlugins\": [],\n}":        `credential spec: line 3, column 1: unexpected '}' where a member's name should start`,
 		`[]`:                                `credential spec: line 1, column 1: the document is an array and should be an object`,
 		`"{}"`:                              `credential spec: line 1, column 1: the document is a string and should be an object`,

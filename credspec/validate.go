@@ -28,7 +28,7 @@ type Problem struct {
 	Path     string   `json:"path"` // JSON pointer to what is wrong or missing; empty for the whole document
 	Severity Severity `json:"severity"`
 	Message  string   `json:"message"`
-	Hint     string   `json:"hint,omitempty"` // what to do about it
+	Hint     string   `json:"hint,omitempty"` // what to do about it; the problems of Validate all have one
 	Line     int      `json:"line"`           // from 1; of something missing, where it should be in
 	Column   int      `json:"column"`         // from 1, in characters
 }
@@ -36,8 +36,8 @@ type Problem struct {
 // Validate returns everything that is wrong with a document, in the order in
 // which it stands there. Where a document stops being JSON, the search ends.
 // Problems over 256 are counted, not listed.
-func Validate(data []byte) []Problem {
-	r := walk(data)
+func Validate(data []byte, options ...Option) []Problem {
+	r := walk(data, options...)
 	slices.SortStableFunc(r.findings, func(a, b finding) int { return a.offset - b.offset })
 	problems := make([]Problem, 0, len(r.findings)+1)
 	for _, f := range r.findings {
@@ -49,6 +49,7 @@ func Validate(data []byte) []Problem {
 		problems = append(problems, Problem{
 			Severity: r.dropped.Severity,
 			Message:  fmt.Sprintf("there are %d more problems", r.drops),
+			Hint:     "mend those above first",
 			Line:     line, Column: column,
 		})
 	}

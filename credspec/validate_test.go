@@ -18,8 +18,14 @@ func TestValidateFindsNothingInAFaultlessDocument(t *testing.T) {
 		credspectest.Document,
 		edited(t, `244818ae-87ac-4fcd-92ec-e79e5252348a`, `{244818AE-87AC-4FCD-92EC-E79E5252348A}`),
 		edited(t, `"DnsName": "contoso.com"`, `"DnsName": "Emea_1.contoso.com"`, `"Scope": "contoso.com"`, `"Scope": "emea_1.CONTOSO.com"`),
-		// an additional account of another domain, as New-CredentialSpec lists it: once
-		edited(t, `{"Name": "webapp01", "Scope": "contoso.com"},`, `{"Name": "webapp01", "Scope": "contoso.com"}, {"Name": "sql", "Scope": "fabrikam.com"},`),
+		// additional accounts, of the same domain and of two others
+		edited(t, `{"Name": "webapp01", "Scope": "contoso.com"},`, `{"Name": "webapp01", "Scope": "contoso.com"},
+			{"Name": "sql", "Scope": "contoso.com"}, {"Name": "SQL", "Scope": "CONTOSO"},
+			{"Name": "sql", "Scope": "fabrikam.com"}, {"Name": "sql", "Scope": "FABRIKAM"}, {"Name": "sql", "Scope": "NWT"}, {"Name": "sql", "Scope": "northwindtraders.com"},`),
+		// a domain below the forest's root
+		edited(t, `"DnsName": "contoso.com"`, `"DnsName": "emea.contoso.com"`, `"Scope": "contoso.com"`, `"Scope": "emea.contoso.com"`),
+		// a NetBIOS name that has nothing of the DNS name
+		edited(t, `"NetBiosName": "CONTOSO"`, `"NetBiosName": "AD"`, `"Scope": "CONTOSO"`, `"Scope": "ad"`),
 	} {
 		if problems := credspec.Validate([]byte(doc)); len(problems) > 0 {
 			t.Errorf("%v", problems)
@@ -78,7 +84,7 @@ func TestValidateSaysWhatIsWrongAndWhere(t *testing.T) {
 		{"plugin without braces", edited(t, credspec.PluginGUID, strings.Trim(credspec.PluginGUID, "{}")), []problem{
 			{e, host + "/PluginGUID", `is "EF7D2B85-2E68-4AB9-A283-DC42D15AF0D4", without braces`, 18, 21}}},
 		{"Microsoft's example of a plugin", edited(t, credspec.PluginGUID, "{GDMA0342-266A-4D1P-831J-20990E82944F}"), []problem{
-			{e, host + "/PluginGUID", `is "{GDMA0342-266A-4D1P-831J-20990E82944F}"; a plugin's CLSID is {8-4-4-4-12 hexadecimal digits}`, 18, 21}}},
+			{e, host + "/PluginGUID", `is "{GDMA0342-266A-4D1P-831J-20990E82944F}", the example of Microsoft's and Amazon's documentation, which is no GUID: it has letters after F`, 18, 21}}},
 		{"empty input", edited(t, `"local://contoso"`, `""`), []problem{{w, host + "/PluginInput", "is empty", 19, 22}}},
 		{"several at once, in order", edited(t, "S-1-5-21-2126449477-2524075714-3094792973", "x", `"NetBiosName": "CONTOSO"`, `"NetBiosName": ""`, `["ActiveDirectory"]`, "{}"), []problem{
 			{e, "/CmsPlugins", "is an object and should be an array", 2, 17},
@@ -123,6 +129,10 @@ func TestValidateKnowsTheFormsOfValues(t *testing.T) {
 		{`"Guid": "244818ae-87ac-4fcd-92ec-e79e5252348a"`, "{244818ae-87ac-4fcd-92ec-e79e5252348a", e, "a GUID is 8-4-4-4-12"},
 		{`"Guid": "244818ae-87ac-4fcd-92ec-e79e5252348a"`, "244818ae-87ac-4fcd-92ec-e79e5252348g", e, "a GUID is 8-4-4-4-12"},
 		{`"DnsTreeName": "contoso.com"`, "contoso", w, "single label"},
+		{`"DnsTreeName": "contoso.com"`, "emea.contoso.com", w, "a forest's root is never below one of its domains"},
+		{`"DnsTreeName": "contoso.com"`, "fabrikam.com", w, "in a forest of several trees only"},
+		{`"DnsTreeName": "contoso.com"`, "ontoso.com", w, "in a forest of several trees only"},
+		{`"DnsTreeName": "contoso.com"`, "$DNS_ROOT_DOMAIN_NAME", e, "is the placeholder"},
 		{`"DnsTreeName": "contoso.com"`, "bücher.example", w, "many DNS servers do not take"},
 		{`"DnsTreeName": "contoso.com"`, "contoso.com.", e, "with a dot at the end"},
 		{`"DnsTreeName": "contoso.com"`, "contoso..com", e, "not a DNS name"},
@@ -155,7 +165,7 @@ func TestValidateKnowsTheFormsOfValues(t *testing.T) {
 		}
 		doc := edited(t, tt.field, name+`: "`+tt.value+`"`+rest)
 		problems := slices.DeleteFunc(credspec.Validate([]byte(doc)), func(p credspec.Problem) bool {
-			return strings.Contains(p.Message, "without the scope") // follows from the value
+			return strings.Contains(p.Message, "without the scope") || strings.Contains(p.Message, "almost the domain's") // follows from the value
 		})
 		if tt.want == ok {
 			if len(problems) > 0 {
@@ -206,7 +216,7 @@ func TestProblemsAreWrittenAsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `[{"path":"/ActiveDirectoryConfig/HostAccountConfig/PluginInput","severity":"warning","message":"is empty","line":19,"column":22}]`
+	const want = `[{"path":"/ActiveDirectoryConfig/HostAccountConfig/PluginInput","severity":"warning","message":"is empty","hint":"name the secret, such as local://NAME; without one the agent takes the one that serves the domain","line":19,"column":22}]`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -228,10 +238,10 @@ func FuzzValidate(f *testing.F) {
 		f.Add([]byte(doc))
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
-		problems := credspec.Validate(doc)
+		problems := credspec.Validate(doc, credspec.WithPlugins(credspec.Plugin{GUID: credspec.PluginGUID, Served: true, Input: func(string) error { return errors.New("x") }}))
 		lines := 1 + strings.Count(string(doc), "\n")
 		for i, p := range problems {
-			if p.Line < 1 || p.Line > lines || p.Column < 1 || p.Message == "" || p.Severity != credspec.SeverityError && p.Severity != credspec.SeverityWarning {
+			if p.Line < 1 || p.Line > lines || p.Column < 1 || p.Message == "" || p.Hint == "" || p.Severity != credspec.SeverityError && p.Severity != credspec.SeverityWarning {
 				t.Fatalf("problem %+v", p)
 			}
 			if i > 0 && (p.Line < problems[i-1].Line || p.Line == problems[i-1].Line && p.Column < problems[i-1].Column) {
@@ -247,7 +257,7 @@ func FuzzValidate(f *testing.F) {
 			if !errors.As(err, &parse) {
 				t.Fatalf("error %T", err)
 			}
-			if credspec.Valid(problems) {
+			if credspec.Valid(problems) || credspec.Valid(credspec.Validate(doc)) {
 				t.Fatalf("Parse refuses what Validate finds valid: %v", err)
 			}
 			return
