@@ -32,17 +32,22 @@ func (r *reader) agreement() {
 		return
 	}
 	accounts := r.byName()
-	if name := r.spec.DomainJoinConfig.MachineAccountName; name != "" && !slices.ContainsFunc(accounts, func(entries []listed) bool { return sameName(entries[0].Name, name) }) {
+	if name := r.spec.DomainJoinConfig.MachineAccountName; sound(name) && !slices.ContainsFunc(accounts, func(entries []listed) bool { return sameName(entries[0].Name, name) }) {
 		remedy := "list it there, with the domain's DNS name and with its NetBIOS name"
 		if near, ok := nearest(name, names(accounts)...); ok {
 			remedy = fmt.Sprintf("if it is %s, write the same in both places; else %s", show(near), remedy)
 		}
 		r.fail(pathAccount, r.at.account, fmt.Sprintf("is %s, which is not among the accounts of %s", show(name), pathAccounts), remedy)
 	}
-	for _, entries := range accounts {
-		r.scopes(entries)
+	if !r.scattered { // what is wrong with an entry may be all that is wrong
+		for _, entries := range accounts {
+			r.scopes(entries)
+		}
 	}
 }
+
+// sound reports whether an account's name has the form of one.
+func sound(name string) bool { return filled(accountName)(name).severity != SeverityError }
 
 // forest checks the domain against its forest. A domain's name ends in that of
 // the root of its tree; the forest's first tree gives the forest its name, and
@@ -71,12 +76,13 @@ func within(name, above string) bool {
 func sameName(a, b string) bool { return strings.EqualFold(a, b) }
 
 // byName puts the entries of each account together, in the order of their first.
+// Those whose name has been reported are left out.
 func (r *reader) byName() [][]listed {
 	var accounts [][]listed
 	index := make(map[string]int, len(r.listed))
 	for _, a := range r.listed {
-		if a.Name == "" || a.Scope == "" {
-			continue // has been reported
+		if a.Scope == "" || !sound(a.Name) {
+			continue
 		}
 		key := strings.ToLower(a.Name)
 		i, ok := index[key]
@@ -110,7 +116,7 @@ func (r *reader) scopes(entries []listed) {
 	}
 	first := make(map[string]int, len(entries)) // by scope
 	var foreign []listed
-	amiss := !sure
+	broken := false
 	for _, e := range entries {
 		key := strings.ToLower(e.Scope)
 		if before, twice := first[key]; twice {
@@ -126,7 +132,7 @@ func (r *reader) scopes(entries []listed) {
 		switch {
 		case isOwn(e.Scope):
 		case scope(e.Scope) != verdict{}:
-			amiss = true
+			broken = true
 		case isNear && !slices.ContainsFunc(entries, func(o listed) bool { return sameName(o.Scope, near) }):
 			r.warn(jsontree.PointerIndex(pathAccounts, e.index)+"/Scope", e.scopeAt,
 				fmt.Sprintf("is %s, which is almost the domain's %s", show(e.Scope), show(near)), fmt.Sprintf("write %q, unless there is another domain of that name", near))
@@ -143,6 +149,7 @@ func (r *reader) scopes(entries []listed) {
 	}
 	isDefault := sameName(account, join.MachineAccountName)
 	switch {
+	case broken: // it may be what is lacking
 	case len(lacks) > 0 && (isDefault || len(lacks) < len(own)):
 		which := "the account"
 		if isDefault {
@@ -150,7 +157,7 @@ func (r *reader) scopes(entries []listed) {
 		}
 		r.warn(pathAccounts, r.at.accounts, fmt.Sprintf("lists %s %s without the scope %s", which, show(account), strings.Join(lacks, " and without ")),
 			"list it twice: with the domain's DNS name and with its NetBIOS name")
-	case !amiss:
+	case sure:
 		r.foreign(account, foreign)
 	}
 }

@@ -194,7 +194,7 @@ func dnsName(s string) verdict {
 	foreign := false
 	labels := strings.Split(s, ".")
 	if last := len(labels) - 1; last > 0 && labels[last] == "" && labels[last-1] != "" {
-		return wrong("leave it out", "is %s, with a dot at the end", show(s))
+		return wrong("leave out the dot", "is %s, with a dot at the end", show(s))
 	}
 	for _, label := range labels {
 		bad := strings.ContainsFunc(label, func(c rune) bool {
@@ -240,7 +240,7 @@ func accountName(s string) verdict {
 	case s == "":
 		return wrong(shownAccount, "is empty")
 	case strings.HasSuffix(s, "$"):
-		return wrong("leave it out", "is %s, with a $ at the end", show(s))
+		return wrong("leave out the $", "is %s, with a $ at the end", show(s))
 	case strings.ContainsAny(s, `\@`):
 		return wrong("write the account's name alone", "is %s, with a domain", show(s))
 	case strings.ContainsAny(s, "\"/[]:;|=,+*?<>$") || strings.ContainsFunc(s, isControl) || strings.TrimSpace(s) != s:

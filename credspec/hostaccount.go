@@ -19,13 +19,13 @@ func (r *reader) plugin(path string, at int, guid string) {
 	switch {
 	case known:
 		if canonicalGUID(guid) != canonicalGUID(PluginGUID) && !r.plugins[canonicalGUID(guid)].Served {
-			r.warn(path, at, fmt.Sprintf("is %s, the plugin of %s, to which the agent leaves the document", show(guid), name),
+			r.warn(path, at, fmt.Sprintf("is %s, the CLSID of %s's plugin, to which the agent leaves the document", show(guid), name),
 				fmt.Sprintf("to have the agent serve it, write %s here or list this one under adopt in the configuration", PluginGUID))
 		}
 	default:
 		for other, name := range knownPlugins {
 			if _, ok := nearest(canonicalGUID(guid), other); ok {
-				r.warn(path, at, fmt.Sprintf("is %s, which is almost the plugin of %s", show(guid), name), fmt.Sprintf("write {%s}", other))
+				r.warn(path, at, fmt.Sprintf("is %s, which is almost the CLSID of %s's plugin", show(guid), name), fmt.Sprintf("write {%s}", other))
 			}
 		}
 	}
@@ -36,15 +36,15 @@ func (r *reader) input(path string, at int, h HostAccountConfig) {
 	plugin := r.plugins[canonicalGUID(h.PluginGUID)]
 	ours := canonicalGUID(h.PluginGUID) == canonicalGUID(PluginGUID)
 	text := h.PluginInput
+	useless := r.warn
+	if plugin.Served {
+		useless = r.fail
+	}
 	switch {
 	case strings.ContainsRune(text, 0):
 		r.refuse(path, at, "has a NUL character; the plugin would see only what is before it", "remove it")
 	case strings.HasPrefix(strings.TrimSpace(text), grantPrefix):
-		found := r.warn
-		if plugin.Served {
-			found = r.fail
-		}
-		found(path, at, "is a grant, which the agent has put into the document of a container; it is good for that container only, and as good as its password while that lives",
+		useless(path, at, "is a grant, which the agent has put into the document of a container; it is good for that container only, and as good as its password while that lives",
 			"use the document that this one was made from")
 	case strings.TrimSpace(text) == "":
 		hint := "tell the plugin which secret to take"
@@ -53,7 +53,7 @@ func (r *reader) input(path string, at int, h HostAccountConfig) {
 		}
 		r.warn(path, at, "is empty", hint)
 	case unfilled(text):
-		r.warn(path, at, "has a placeholder in it, such as <NAME>", "put the value in its place")
+		useless(path, at, "has a placeholder in it, such as <NAME>", "put the value in its place")
 	case plugin.Input != nil:
 		if err := plugin.Input(text); err != nil {
 			r.notUnderstood(path, at, plugin, err)
@@ -69,11 +69,11 @@ func (r *reader) input(path string, at int, h HostAccountConfig) {
 
 func (r *reader) notUnderstood(path string, at int, plugin Plugin, err error) {
 	if plugin.Served {
-		r.fail(path, at, fmt.Sprintf("is nothing that the agent understands: %v", err), "write a reference to the plugin user's secret, such as local://NAME")
+		r.fail(path, at, fmt.Sprintf("is no reference to a secret: %v", err), "name the plugin user's secret, such as local://NAME; a password itself has no place here")
 		return
 	}
 	name, _ := KnownPlugin(plugin.GUID)
-	r.warn(path, at, fmt.Sprintf("is probably nothing that the plugin of %s understands: %v", name, err), "see that plugin's documentation")
+	r.warn(path, at, fmt.Sprintf("is probably nothing that %s's plugin understands: %v", name, err), "see that plugin's documentation")
 }
 
 // unfilled reports whether a part of an input is a placeholder in angle

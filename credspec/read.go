@@ -39,8 +39,9 @@ type reader struct {
 	plugins  map[string]Plugin // by canonical CLSID
 	manifest bool              // the document stands in a Kubernetes manifest
 
-	at     places
-	listed []listed
+	at        places
+	listed    []listed
+	scattered bool // an entry of the list is no account with a scope
 }
 
 // places are the offsets of what is judged together with something else; -1
@@ -155,6 +156,7 @@ func (r *reader) object(path string, v *jsontree.Value, fields ...field) {
 		return
 	}
 	have := make([]bool, len(fields))
+	var unknown []*jsontree.Member
 members:
 	for i := range v.Members {
 		m := &v.Members[i]
@@ -173,7 +175,11 @@ members:
 				continue members
 			}
 		}
-		r.unknown(at, m, fields)
+		r.spec.Unknown = append(r.spec.Unknown, Field{Path: at, JSON: bytes.Clone(r.data[m.Value.Start:m.Value.End])})
+		unknown = append(unknown, m)
+	}
+	for _, m := range unknown {
+		r.unknown(jsontree.Pointer(path, m.Name), m, fields, have)
 	}
 	for k, f := range fields {
 		if f.remedy != "" && !have[k] {
@@ -182,22 +188,31 @@ members:
 	}
 }
 
-// unknown keeps a member that is not known, and says what it may have been
-// meant for.
-func (r *reader) unknown(path string, m *jsontree.Member, fields []field) {
-	r.spec.Unknown = append(r.spec.Unknown, Field{Path: path, JSON: bytes.Clone(r.data[m.Value.Start:m.Value.End])})
+// unknown says what a member that is not known may have been meant for. If that
+// is a field that is missing otherwise, it has it.
+func (r *reader) unknown(path string, m *jsontree.Member, fields []field, have []bool) {
+	if strings.ContainsFunc(m.Name, isControl) {
+		return // has been refused
+	}
 	message, hint := "is not known; it is kept as it is", "remove it, unless you know who reads it"
 	if r.manifest {
 		message, hint = "is not known; the API server drops it, and kubectl refuses it", "remove it"
 	}
-	known := make([]string, len(fields))
-	for i, f := range fields {
-		known[i] = f.name
+	for k, f := range fields {
+		if have[k] {
+			continue
+		}
+		if _, near := nearest(m.Name, f.name); near {
+			have[k] = true
+			if f.remedy != "" {
+				r.fail(path, m.Start, fmt.Sprintf("is not known, and %s is missing", f.name), "write "+f.name)
+				return
+			}
+			hint = "if it is meant to be " + f.name + ", write that"
+		}
 	}
-	if near, ok := nearest(m.Name, known...); ok {
-		hint = "if it is meant to be " + near + ", write that"
-	} else if home, ok := homes[m.Name]; ok {
-		hint = "move it: it belongs into " + home
+	if home, ok := homes[m.Name]; ok {
+		hint = "move it: it belongs in " + home
 	}
 	r.warn(path, m.Start, message, hint)
 }
@@ -218,7 +233,11 @@ func (r *reader) is(kind jsontree.Kind, path string, v *jsontree.Value, hint str
 // stands if somebody wants to know, and checks its form.
 func (r *reader) text(name, remedy string, to *string, at *int, check func(string) verdict) field {
 	return field{name, remedy, func(path string, v *jsontree.Value) {
-		if !r.is(jsontree.String, path, v, "write it in quotation marks") {
+		hint := remedy
+		if v.Kind == jsontree.Number || v.Kind == jsontree.Bool {
+			hint = "write it in quotation marks"
+		}
+		if !r.is(jsontree.String, path, v, hint) {
 			return
 		}
 		*to = v.Text

@@ -39,7 +39,7 @@ func (r *reader) document(root *jsontree.Value) {
 	join := &r.spec.DomainJoinConfig
 	r.object("", root,
 		field{"CmsPlugins", `write "CmsPlugins": ["ActiveDirectory"]`, r.cmsPlugins},
-		field{"DomainJoinConfig", "it names the domain, and the default account", func(path string, v *jsontree.Value) {
+		field{"DomainJoinConfig", "add the domain's names and the default account; gmsa-agent credspec generate writes whole documents", func(path string, v *jsontree.Value) {
 			r.object(path, v,
 				r.text("Sid", shownSID, &join.Sid, nil, domainSID),
 				r.text("MachineAccountName", shownAccount, &join.MachineAccountName, &r.at.account, accountName),
@@ -49,7 +49,7 @@ func (r *reader) document(root *jsontree.Value) {
 				r.text("NetBiosName", shownNetBIOS, &join.NetBiosName, nil, netBIOSName),
 			)
 		}},
-		field{nameADConfig, "it lists the accounts that the container may use", func(path string, v *jsontree.Value) {
+		field{nameADConfig, "add the list of the accounts that the container may use; gmsa-agent credspec generate writes whole documents", func(path string, v *jsontree.Value) {
 			r.object(path, v,
 				field{"GroupManagedServiceAccounts", "list the accounts there, each with its name and scope", r.accountList},
 				field{nameHostAccount, "", r.hostAccount},
@@ -78,7 +78,7 @@ func (r *reader) wrapped(root *jsontree.Value) bool {
 		m := &root.Members[i]
 		switch {
 		case m.Name == "kind" && m.Value.Text == "GMSACredentialSpec", m.Name == nameCredspec && m.Value.Kind == jsontree.Object:
-			r.refuse("", root.Start, "the document is a Kubernetes manifest; the credential spec is what its credspec holds",
+			r.refuse("", root.Start, "the document is a Kubernetes manifest or a part of one; the credential spec is what its credspec holds",
 				"give what its credspec holds, or kubernetes://NAME for the object in the cluster")
 			return true
 		}
@@ -134,6 +134,7 @@ func (r *reader) accountList(path string, v *jsontree.Value) {
 			r.text("Scope", "write the DNS name of the account's domain, and its NetBIOS name in a second entry", &a.Scope, &a.scopeAt, scope),
 		)
 		r.listed = append(r.listed, a)
+		r.scattered = r.scattered || a.Name == "" || a.Scope == ""
 		r.spec.ActiveDirectoryConfig.GroupManagedServiceAccounts = append(r.spec.ActiveDirectoryConfig.GroupManagedServiceAccounts, a.Account)
 	}
 }
@@ -154,7 +155,7 @@ func (r *reader) hostAccount(path string, v *jsontree.Value) {
 			}
 		}},
 		r.text(nameGUID, "this project's plugin is "+PluginGUID, &h.PluginGUID, &guidAt, pluginGUID),
-		field{nameInput, "it tells the plugin which secret to take; for this project's, a reference such as local://NAME", func(path string, v *jsontree.Value) {
+		field{nameInput, "tell the plugin which secret to take; for this project's plugin, by a reference such as local://NAME", func(path string, v *jsontree.Value) {
 			hint := `an input that is JSON itself is written as a string, its quotes as \"`
 			if r.manifest {
 				hint = "an input that is JSON itself is put between single quotes"

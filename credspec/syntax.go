@@ -58,7 +58,7 @@ func remedy(data []byte, e *jsontree.SyntaxError) string {
 	case strings.HasPrefix(e.Message, "control character"):
 		return `in a JSON string a line end is written \n, a tab \t; if the string should have ended before, close it`
 	case strings.HasPrefix(e.Message, "a string does not end"):
-		return "close it with a quotation mark"
+		return "close it with a quotation mark; or see that all of the file is there"
 	case e.Offset >= len(data):
 		return "the end is missing: see that all of the file is there, and every brace and bracket closed"
 	}
