@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"regexp"
 	"slices"
@@ -12,8 +13,52 @@ import (
 type excerpt struct{ lines []string }
 
 func excerptOf(document []byte) excerpt {
-	text := strings.TrimPrefix(strings.ToValidUTF8(string(document), "\uFFFD"), "\uFEFF")
-	return excerpt{strings.Split(withoutInput(text), "\n")}
+	if bytes.IndexByte(document, 0) >= 0 {
+		return excerpt{} // UTF-16 or worse: nobody could read it
+	}
+	return excerpt{strings.Split(withoutInput(shownText(document)), "\n")}
+}
+
+// excerptOfManifest is excerptOf for what may be YAML.
+func excerptOfManifest(file []byte) excerpt {
+	text := shownText(file)
+	if strings.HasPrefix(strings.TrimSpace(text), "{") {
+		return excerptOf(file)
+	}
+	return excerpt{withoutYAMLInput(strings.Split(text, "\n"))}
+}
+
+func shownText(document []byte) string {
+	return strings.TrimPrefix(strings.ToValidUTF8(string(document), "\uFFFD"), "\uFEFF")
+}
+
+// yamlKey is the beginning of a line of YAML that starts with a key.
+var yamlKey = regexp.MustCompile(`^([ -]*)["']?([A-Za-z]+)["']?[ \t]*:`)
+
+// withoutYAMLInput masks what follows a PluginInput, to the end of its line and
+// on to the next line with a known key that is not indented further: a text in
+// between may go on over lines of any kind.
+func withoutYAMLInput(lines []string) []string {
+	inside, indent := false, 0
+	for i, line := range lines {
+		key := yamlKey.FindStringSubmatch(line)
+		known := key != nil && slices.ContainsFunc(harmless, func(name string) bool { return strings.EqualFold(name, key[2]) })
+		if inside && (!known || len(key[1]) > indent) {
+			lines[i] = maskedIf(true, line)
+			continue
+		}
+		inside = false
+		if strings.Contains(line, `\`) { // what is escaped may be a name
+			lines[i] = maskedIf(true, line)
+			continue
+		}
+		if at := strings.Index(strings.ToLower(line), "plugininput"); at >= 0 {
+			inside, indent = true, len(line)-len(strings.TrimLeft(line, " -"))
+			at += len("plugininput")
+			lines[i] = line[:at] + maskedIf(true, line[at:])
+		}
+	}
+	return lines
 }
 
 // jsonString is a string, or the rest of a text that has no closing quote.
@@ -23,6 +68,7 @@ var jsonString = regexp.MustCompile(`(?s)"(?:[^"\\]|\\.)*(?:"|$)`)
 var harmless = []string{
 	"CmsPlugins", "DomainJoinConfig", "Sid", "MachineAccountName", "Guid", "DnsTreeName", "DnsName", "NetBiosName",
 	"ActiveDirectoryConfig", "GroupManagedServiceAccounts", "Name", "Scope", "HostAccountConfig", "PortableCcgVersion", "PluginGUID",
+	"apiVersion", "kind", "metadata", "credspec", "items", "spec",
 }
 
 // withoutInput masks everything from a PluginInput to the next known member,

@@ -65,13 +65,49 @@ func TestNoExcerptShowsAPluginInput(t *testing.T) {
 	}
 }
 
+func TestNoExcerptOfAManifestShowsAPluginInput(t *testing.T) {
+	const canary = "opensesame"
+	for _, file := range []string{
+		"PluginInput: opensesame\nSid: x",
+		"a:\n  plugininput: opensesame",
+		"- PluginInput: opensesame # opensesame",
+		"PluginInput: |\n  opensesame\n  Name: opensesame\n\n  opensesame\nSid: x",
+		"  PluginInput: >-\n    opensesame\n\n    kind: opensesame\n  Scope: x",
+		"PluginInput: \"opensesame\n opensesame\\\n opensesame\"",
+		"{a: 1, PluginInput: opensesame, b: [opensesame]}",
+		"x: {PluginInput: {a: opensesame,\n  b: opensesame}}",
+		"? PluginInput\n: opensesame",
+		"\"Plugin\\u0049nput\": opensesame",
+		"PluginInput:\n  credentialArn: opensesame\n  other: opensesame",
+		"PluginInput:\n- opensesame\n- opensesame",
+		"{\"kind\": \"x\", \"apiVersion\": \"y\", \"PluginInput\": \"opensesame\"}",
+	} {
+		lines := excerptOfManifest([]byte(file))
+		for line := 1; line <= 8; line++ {
+			for column := 1; column < 60; column++ {
+				if text, _ := lines.at(line, column); strings.Contains(text, canary) {
+					t.Fatalf("%s shows %s", file, text)
+				}
+			}
+		}
+	}
+	lines := excerptOfManifest([]byte("- PluginInput: x\n  Name: shown\nSid: shown"))
+	for line := 2; line <= 3; line++ {
+		if text, _ := lines.at(line, 1); !strings.Contains(text, "shown") {
+			t.Errorf("line %d is hidden: %q", line, text)
+		}
+	}
+}
+
 func FuzzExcerpt(f *testing.F) {
 	f.Add([]byte(`{"PluginInput": "x"}`), 1, 3)
 	f.Add([]byte("\xef\xbb\xbf{\t\r\n\xff}"), 2, 1)
 	f.Fuzz(func(t *testing.T, document []byte, line, column int) {
-		text, blanks := excerptOf(document).at(line, column)
-		if strings.ContainsAny(text, "\n\r\t\x1b") || strings.Trim(blanks, " ") != "" {
-			t.Errorf("%q, %q", text, blanks)
+		for _, lines := range []excerpt{excerptOf(document), excerptOfManifest(document)} {
+			text, blanks := lines.at(line, column)
+			if strings.ContainsAny(text, "\n\r\t\x1b") || strings.Trim(blanks, " ") != "" {
+				t.Errorf("%q, %q", text, blanks)
+			}
 		}
 	})
 }
