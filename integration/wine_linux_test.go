@@ -11,6 +11,7 @@ import (
 
 // windowsPackages have code of their own for Windows.
 var windowsPackages = []string{
+	"./credspec/cache",
 	"./credspec/file",
 	"./credspec/registry",
 	"./hcs",

@@ -107,5 +107,6 @@ func (c *Cache) Close() error {
 	}
 	c.flush(time.Now().Add(flushTime))
 	c.closed = true
-	return c.folder.close()
+	c.folder.close()
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -117,7 +118,7 @@ func (b *lockedBuffer) String() string {
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, origin: newOrigin(), dir: t.TempDir(), limits: Limits{Fresh: 30 * time.Second, Stale: 72 * time.Hour}, logs: &lockedBuffer{}}
+	w := &world{t: t, origin: newOrigin(), dir: filepath.Join(t.TempDir(), "cache"), limits: Limits{Fresh: 30 * time.Second, Stale: 72 * time.Hour}, logs: &lockedBuffer{}}
 	skipUnlessAdministrator(t)
 	w.open()
 	t.Cleanup(func() { w.close() })

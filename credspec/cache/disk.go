@@ -19,7 +19,7 @@ func (c *Cache) usable() bool {
 	switch {
 	case c.closed:
 		return false
-	case c.folder.root.Load() != nil:
+	case c.folder.usable.Load():
 		return true
 	case time.Since(c.opened) < retry && !c.opened.IsZero():
 		return false
@@ -38,6 +38,9 @@ func (c *Cache) usable() bool {
 	for _, f := range files {
 		if e := c.entries[f.name]; e != nil {
 			e.onDisk = true
+			continue
+		}
+		if _, refused := c.gone[f.name]; refused {
 			continue
 		}
 		e := &entry{name: f.name, size: f.size, onDisk: true}
@@ -192,6 +195,9 @@ func (c *Cache) write(e *entry) {
 		// After a restart the document before this one must not be taken for
 		// the source's last.
 		removed = replaces && c.folder.remove(e.name) == nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		c.folder.close() // it is gone, and made anew next time
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

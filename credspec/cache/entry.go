@@ -140,3 +140,11 @@ func (c *Cache) drop(e *entry) {
 		c.gone[e.name] = time.Time{}
 	}
 }
+
+// remember keeps a file that may be in the folder, which could not be looked
+// into yet, from being taken for the source's document. Cache.mu is held.
+func (c *Cache) remember(name string) {
+	if !c.folder.usable.Load() && len(c.gone) < MaxDocuments {
+		c.gone[name] = time.Time{}
+	}
+}

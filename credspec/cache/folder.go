@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -26,29 +27,22 @@ const (
 
 // folder is where the files are. Names are those of references.
 type folder struct {
-	dir  string
-	root atomic.Pointer[os.Root] // nil: it cannot be used
-	step func(string) error      // for tests: what is about to be done
+	dir    string
+	usable atomic.Bool
+	step   func(string) error // for tests: what is about to be done
 }
 
-// open makes the folder for the agent alone, or makes sure that it is.
+// open makes the folder for the agent alone, or makes sure that it is: nobody
+// else can put anything into it, or exchange it, from here on.
 func (f *folder) open() error {
-	if err := private.Folder(f.dir); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(f.dir)
-	if err == nil {
-		f.root.Store(root)
-	}
+	err := private.Folder(f.dir)
+	f.usable.Store(err == nil)
 	return err
 }
 
-func (f *folder) close() error {
-	if root := f.root.Swap(nil); root != nil {
-		return root.Close()
-	}
-	return nil
-}
+func (f *folder) close() { f.usable.Store(false) }
+
+func (f *folder) path(name string) string { return filepath.Join(f.dir, name+suffix) }
 
 // found is a file in the folder.
 type found struct {
@@ -60,8 +54,7 @@ type found struct {
 // list lists the documents' files, the oldest first, and removes what a writer
 // that was killed has left. Everything else is left alone.
 func (f *folder) list() ([]found, error) {
-	root := f.root.Load()
-	dir, err := root.Open(".")
+	dir, err := os.Open(f.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +65,7 @@ func (f *folder) list() ([]found, error) {
 		n += len(entries)
 		for _, e := range entries {
 			if strings.HasPrefix(e.Name(), tempPrefix) {
-				_ = root.Remove(e.Name())
+				_ = os.Remove(filepath.Join(f.dir, e.Name()))
 				continue
 			}
 			name, ours := strings.CutSuffix(e.Name(), suffix)
@@ -83,7 +76,7 @@ func (f *folder) list() ([]found, error) {
 			switch {
 			case err != nil || !info.Mode().IsRegular():
 			case info.Size() > int64(maxFile):
-				_ = root.Remove(e.Name())
+				_ = os.Remove(filepath.Join(f.dir, e.Name()))
 			default:
 				files = append(files, found{name, info.Size(), info.ModTime()})
 			}
@@ -102,18 +95,17 @@ func (f *folder) list() ([]found, error) {
 // load reads a file, which must be one: not a link, nor a pipe that somebody
 // would have to write to.
 func (f *folder) load(name string) ([]byte, error) {
-	root := f.root.Load()
-	if root == nil {
+	if !f.usable.Load() {
 		return nil, fs.ErrClosed
 	}
-	info, err := root.Lstat(name + suffix)
+	info, err := os.Lstat(f.path(name))
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a file: %w", name+suffix, fault.ErrMalformed)
+		return nil, fmt.Errorf("%s is not a file: %w", f.path(name), fault.ErrMalformed)
 	}
-	file, err := root.Open(name + suffix)
+	file, err := os.Open(f.path(name))
 	if err != nil {
 		return nil, err
 	}
@@ -124,21 +116,20 @@ func (f *folder) load(name string) ([]byte, error) {
 // replace writes a file so that at every instant, also after a crash, the old
 // content or the new one is there as a whole.
 func (f *folder) replace(name string, b []byte) (err error) {
-	root := f.root.Load()
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails
-	temp := tempPrefix + hex.EncodeToString(random[:])
+	temp := filepath.Join(f.dir, tempPrefix+hex.EncodeToString(random[:]))
 	if err := f.at("create"); err != nil {
 		return err
 	}
-	file, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		_ = file.Close()
 		if err != nil {
-			_ = root.Remove(temp)
+			_ = os.Remove(temp)
 		}
 	}()
 	half := len(b) / 2
@@ -163,24 +154,23 @@ func (f *folder) replace(name string, b []byte) (err error) {
 	if err := f.at("rename"); err != nil {
 		return err
 	}
-	if err := root.Rename(temp, name+suffix); err != nil {
+	if err := os.Rename(temp, f.path(name)); err != nil {
 		return err
 	}
 	if err := f.at("sync the folder"); err != nil {
 		return err
 	}
-	return syncFolder(root)
+	return syncFolder(f.dir)
 }
 
 // remove removes a file, for good if there is a power failure, too.
 func (f *folder) remove(name string) error {
-	root := f.root.Load()
-	if err := root.Remove(name + suffix); errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(f.path(name)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	return syncFolder(root)
+	return syncFolder(f.dir)
 }
 
 func (f *folder) at(step string) error {

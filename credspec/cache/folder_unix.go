@@ -8,8 +8,8 @@ import (
 )
 
 // syncFolder makes a rename or a removal survive a power failure.
-func syncFolder(root *os.Root) error {
-	dir, err := root.Open(".")
+func syncFolder(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}

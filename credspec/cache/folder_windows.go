@@ -1,6 +1,4 @@
 package cache
 
-import "os"
-
 // syncFolder has nothing to do: NTFS journals what happens in folders.
-func syncFolder(*os.Root) error { return nil }
+func syncFolder(string) error { return nil }

@@ -221,6 +221,7 @@ func (f *front) land(fl *flight, name string, good bool) (save bool) {
 			c.drop(e)
 			return true
 		}
+		c.remember(name)
 	}
 	return false
 }
