@@ -238,7 +238,7 @@ func TestTheNextUseAfterThatRevalidates(t *testing.T) {
 		time.Sleep(w.limits.Fresh - 1)
 		w.want(document, false, 2)
 		w.put("web", changed)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.want(changed, false, 3)
 	})
 }
@@ -495,7 +495,7 @@ func TestASourceThatIsDownIsAnsweredForAndSaysSo(t *testing.T) {
 		// For a while nobody waits for it.
 		time.Sleep(Pause - 1)
 		w.want(document, true, 2)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.want(document, true, 3)
 		w.fail(nil)
 		time.Sleep(Pause)
@@ -513,7 +513,7 @@ func TestADocumentIsServedStaleForItsTimeAndNoLonger(t *testing.T) {
 		w.fail(errDown)
 		time.Sleep(w.limits.Stale)
 		w.want(document, true, 2)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.wantError(fault.ErrUnavailable, "bucket.example", "confirmed 72h0m0s ago", "72h")
 		w.wantError(fault.ErrUnavailable)
 		w.wantRequests(4) // there is nothing to answer with: it is asked

@@ -69,7 +69,7 @@ func TestARestartedAgentHasTheDocumentAndItsAge(t *testing.T) {
 		time.Sleep(w.limits.Stale)
 		w.restart()
 		w.want(document, true, 4)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.restart()
 		w.wantError(fault.ErrUnavailable, "confirmed 72h0m0s ago")
 	})
