@@ -313,7 +313,7 @@ func TestWhatACredentialSpecLacksIsSaidAndRefused(t *testing.T) {
 		"a malformed GUID":      {file: replaced("244818ae-", "244818a-"), kind: fault.ErrMalformed, says: []string{"/DomainJoinConfig/Guid"}},
 		"nobody's domain":       {file: strings.NewReplacer("contoso.com", "fabrikam.com", "CONTOSO", "FABRIKAM").Replace(contoso), kind: fault.ErrNotFound, says: []string{"fabrikam.com"}},
 		"an unknown scheme":     {ref: "gopher://x", kind: fault.ErrMalformed, says: []string{"gopher"}},
-		"a scheme not built":    {ref: "s3://bucket/key", kind: errors.ErrUnsupported, says: []string{"s3"}},
+		"what only dockerd has": {ref: "config://abc", kind: errors.ErrUnsupported, says: []string{"config://abc"}},
 		"a path that climbs":    {ref: "file://../audit.log", kind: fault.ErrMalformed, says: []string{"file://../audit.log"}},
 		"a missing file":        {ref: "file://missing.json", kind: fault.ErrNotFound, says: []string{"file://missing.json"}},
 		"a wrong pin":           {ref: "file://webapp01.json#sha256=" + strings.Repeat("0", 64), kind: fault.ErrDenied, says: []string{"sha256"}},
