@@ -6,10 +6,13 @@ import (
 	"io/fs"
 
 	"github.com/gmsa-agent/gmsa-agent/credspec"
+	"github.com/gmsa-agent/gmsa-agent/credspec/file"
+	"github.com/gmsa-agent/gmsa-agent/credspec/https"
 	"github.com/gmsa-agent/gmsa-agent/internal/channel"
 	"github.com/gmsa-agent/gmsa-agent/internal/config"
 	"github.com/gmsa-agent/gmsa-agent/internal/directory"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/outbound"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 	"github.com/gmsa-agent/gmsa-agent/secrets/local"
 )
@@ -82,8 +85,14 @@ var hints = []struct {
 		return "the local store is built in; see what it holds: " + s.again("secret list")
 	}},
 
-	{both(as[*credspec.ResolveError], is(fault.ErrNotFound)), func(s *session, _ error) string {
+	{both(aboutSpec(file.Scheme), is(fault.ErrNotFound)), func(s *session, _ error) string {
 		return "file:// looks in credential_specs.folders; see which they are: " + s.again("config show")
+	}},
+	{both(as[*credspec.ResolveError], as[*outbound.CertificateError]), func(s *session, _ error) string {
+		return "if its CA is to be trusted, name the file with that CA's certificate as the source's ca_file (docs/configuration.md), then: " + s.again("config validate")
+	}},
+	{both(as[*credspec.ResolveError], withoutToken), func(s *session, _ error) string {
+		return "if it wants a token, name the file that holds it in credential_specs.https.hosts (docs/sources/https.md), then: " + s.again("config validate")
 	}},
 	{both(as[*credspec.ResolveError], is(errors.ErrUnsupported)), func(s *session, _ error) string {
 		return "save the document as a file, and check that: " + s.again("credspec validate FILE")
@@ -121,6 +130,20 @@ func (s *session) again(command string) string {
 func aboutLocalSecret(err error) bool {
 	about, ok := errors.AsType[*secrets.Error](err)
 	return ok && about.Ref.Scheme == local.Scheme
+}
+
+// aboutSpec is for references of one scheme.
+func aboutSpec(scheme string) func(error) bool {
+	return func(err error) bool {
+		about, ok := errors.AsType[*credspec.ResolveError](err)
+		return ok && about.Ref.Scheme == scheme
+	}
+}
+
+// withoutToken is for servers that deny who has shown them no token.
+func withoutToken(err error) bool {
+	answer, ok := errors.AsType[*https.StatusError](err)
+	return ok && answer.TokenFile == "" && errors.Is(answer, fault.ErrDenied)
 }
 
 func atStep(name string) func(error) bool {

@@ -36,7 +36,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GORACE", "atexit_sleep_ms=10") // else each program waits a second at its end
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "eventually": eventually, "expand": expand, "readenv": readenv, "write": write},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "eventually": eventually, "expand": expand, "readenv": readenv, "write": write, "httpslab": startHTTPSLab,
+		},
 	})
 }
 
