@@ -73,6 +73,8 @@ const (
 	exchange windows.ACCESS_MASK = deleteChild | windows.DELETE | windows.WRITE_DAC | windows.WRITE_OWNER | windows.GENERIC_ALL
 	// place lets its holder put a file into a folder, too.
 	place = exchange | addFile | windows.GENERIC_WRITE
+	// read lets its holder see what is in a file.
+	read windows.ACCESS_MASK = windows.FILE_READ_DATA | windows.GENERIC_READ | windows.GENERIC_ALL
 	// change lets its holder change a file or a link. With the attributes comes
 	// the right to make the file a link.
 	change windows.ACCESS_MASK = windows.FILE_WRITE_DATA | windows.FILE_APPEND_DATA | windows.FILE_WRITE_ATTRIBUTES |
@@ -95,7 +97,7 @@ func checkReaders(path string) error {
 	if err != nil {
 		return err
 	}
-	return checkAccess(path, windows.FILE_READ_DATA|windows.GENERIC_READ|windows.GENERIC_ALL)
+	return checkAccess(path, read)
 }
 
 func checkLink(path string) error { return checkAccess(path, change) }
