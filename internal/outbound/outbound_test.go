@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -82,48 +84,64 @@ func transportOf(t *testing.T, c Config) *http.Transport {
 // asked for; the last one stays.
 func resolve(t *testing.T, answers ...[]string) {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // TCP, since Wine has no sockets for UDP that Go likes
 	if err != nil {
 		t.Fatal(err)
 	}
 	var asked atomic.Int32
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		buf := make([]byte, 512)
+	var served sync.WaitGroup
+	served.Go(func() {
 		for {
-			n, from, err := conn.ReadFrom(buf)
+			conn, err := ln.Accept()
 			if err != nil {
 				return
 			}
-			var m dnsmessage.Message
-			if m.Unpack(buf[:n]) != nil || len(m.Questions) != 1 {
-				continue
-			}
-			m.Response, m.Additionals = true, nil
-			q := m.Questions[0]
-			if q.Type == dnsmessage.TypeA {
-				for _, text := range answers[min(int(asked.Add(1)), len(answers))-1] {
-					m.Answers = append(m.Answers, dnsmessage.Resource{
-						Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
-						Body:   &dnsmessage.AResource{A: netip.MustParseAddr(text).As4()},
-					})
+			served.Go(func() {
+				defer conn.Close()
+				for answerDNS(conn, func() []string { return answers[min(int(asked.Add(1)), len(answers))-1] }) == nil {
 				}
-			}
-			if packed, err := m.Pack(); err == nil {
-				_, _ = conn.WriteTo(packed, from)
-			}
+			})
 		}
-	}()
+	})
 	before := net.DefaultResolver
 	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "udp", conn.LocalAddr().String())
+		return new(net.Dialer).DialContext(ctx, "tcp", ln.Addr().String())
 	}}
 	t.Cleanup(func() {
 		net.DefaultResolver = before
-		conn.Close()
-		<-done
+		ln.Close()
+		served.Wait()
 	})
+}
+
+// answerDNS answers one question, as RFC 1035 4.2.2 frames it.
+func answerDNS(conn net.Conn, addresses func() []string) error {
+	var length [2]byte
+	if _, err := io.ReadFull(conn, length[:]); err != nil {
+		return err
+	}
+	question := make([]byte, binary.BigEndian.Uint16(length[:]))
+	if _, err := io.ReadFull(conn, question); err != nil {
+		return err
+	}
+	var m dnsmessage.Message
+	if err := m.Unpack(question); err != nil {
+		return err
+	}
+	m.Response, m.Additionals = true, nil
+	if q := m.Questions[0]; q.Type == dnsmessage.TypeA {
+		for _, text := range addresses() {
+			m.Answers = append(m.Answers, dnsmessage.Resource{
+				Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class},
+				Body:   &dnsmessage.AResource{A: netip.MustParseAddr(text).As4()},
+			})
+		}
+	}
+	answer, err := m.Pack()
+	if err == nil {
+		_, err = conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
+	}
+	return err
 }
 
 // on is a URL with another host.
