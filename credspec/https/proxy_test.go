@@ -18,6 +18,7 @@ func throughProxy(l *httpslab.Lab) https.Config {
 // The lab's proxy knows the way to names that nobody else has.
 func TestDocumentsAreFetchedThroughTheConfiguredProxy(t *testing.T) {
 	l := start(t, httpslab.Options{})
+	needsPrivateFiles(t, l.TokenFile)
 	cfg := throughProxy(l)
 	cfg.Hosts = map[string]https.Host{"specs.contoso.example": {TokenFile: l.TokenFile}}
 	s := source(t, cfg)
@@ -35,6 +36,7 @@ func TestDocumentsAreFetchedThroughTheConfiguredProxy(t *testing.T) {
 
 func TestInternationalNamesAreOneHostInEitherForm(t *testing.T) {
 	l := start(t, httpslab.Options{})
+	needsPrivateFiles(t, l.TokenFile)
 	cfg := throughProxy(l)
 	cfg.Hosts = map[string]https.Host{"bücher.example": {TokenFile: l.TokenFile}}
 	cfg.RestrictToHosts = true

@@ -10,13 +10,24 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/credspec/https"
 	"github.com/gmsa-agent/gmsa-agent/integration/httpslab"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/private"
 )
 
 // withToken sends the lab its token, or what is in another file.
 func withToken(t *testing.T, l *httpslab.Lab, file string) https.Config {
+	t.Helper()
+	needsPrivateFiles(t, l.TokenFile)
 	cfg := trusting(l)
 	cfg.Hosts = map[string]https.Host{hostOf(t, l.URL): {TokenFile: file}}
 	return cfg
+}
+
+// needsPrivateFiles skips a test where no file of the test's is its own.
+func needsPrivateFiles(t *testing.T, file string) {
+	t.Helper()
+	if err := private.Secret(file); err != nil && runtime.GOOS == "windows" {
+		t.Skipf("everybody can read a test's files here, as always under Wine: %v", err)
+	}
 }
 
 func tokenFile(t *testing.T, content string) string {
@@ -25,6 +36,7 @@ func tokenFile(t *testing.T, content string) string {
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	needsPrivateFiles(t, path)
 	return path
 }
 
