@@ -85,6 +85,19 @@ var hints = []struct {
 		return "the local store is built in; see what it holds: " + s.again("secret list")
 	}},
 
+	{as[*notPushable], func(s *session, _ error) string {
+		return "correct it, or push it as it is: " + s.again("credspec push --force REF FILE")
+	}},
+	{both(as[*pushError], is(fault.ErrDenied)), func(s *session, _ error) string {
+		return "see as whom, in credential_specs.oci: " + s.again("config show")
+	}},
+	{both(as[*pushError], is(fault.ErrNotFound)), func(s *session, _ error) string {
+		return "this registry wants its repositories made first; make it, then: " + s.again("credspec push REF FILE")
+	}},
+	{both(as[*pushError], is(fault.ErrUnavailable)), func(s *session, _ error) string {
+		return "its certificates, and plain HTTP on this host, are in credential_specs.oci: " + s.again("config show")
+	}},
+
 	{both(aboutSpec(file.Scheme), is(fault.ErrNotFound)), func(s *session, _ error) string {
 		return "file:// looks in credential_specs.folders; see which they are: " + s.again("config show")
 	}},

@@ -27,8 +27,13 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the real program as people do, one script per topic.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+	testscript.Run(t, scripts("testdata/script"))
+}
+
+// scripts are those of a folder, with what they all need.
+func scripts(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NO_COLOR", "") // a terminal in a script has colour
@@ -39,7 +44,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "eventually": eventually, "expand": expand, "readenv": readenv, "write": write, "httpslab": startHTTPSLab,
 		},
-	})
+	}
 }
 
 // exits runs "exits CODE PROGRAM [ARG...]" and checks the exit code, of which

@@ -196,6 +196,7 @@ func TestWhatCannotBePushedIsRefused(t *testing.T) {
 	}{
 		"to a digest": {refAt(l.Host, "no/webapp01@"+aDigest), "{}"},
 		"to a pin":    {pinned, "{}"},
+		"to both":     {refAt(l.Host, "no/webapp01:1@"+aDigest), "{}"},
 		"nowhere":     {refAt(l.Host, "no/webapp01"), "{}"},
 		"nothing":     {refAt(l.Host, "no/webapp01:1"), ""},
 		"too much":    {refAt(l.Host, "no/webapp01:1"), strings.Repeat(" ", credspec.MaxSize+1)},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -31,15 +32,11 @@ type Pushed struct {
 // errors are as Resolve's: a repository that must be made first is
 // fault.ErrNotFound, a tag that may not be changed is fault.ErrDenied.
 func (s *Source) Push(ctx context.Context, ref credspec.Ref, data []byte) (Pushed, error) {
-	name, err := parse(ref)
-	switch {
-	case err != nil:
+	name, err := pushable(ref)
+	if err != nil {
 		return Pushed{}, err
-	case name.ValidateReferenceAsTag() != nil:
-		return Pushed{}, fmt.Errorf("the reference has a digest: a document is pushed to a tag, oci://REGISTRY/REPOSITORY:TAG: %w", fault.ErrMalformed)
-	case ref.SHA256 != "":
-		return Pushed{}, fmt.Errorf("the reference has a pin: a document is pushed to a tag, oci://REGISTRY/REPOSITORY:TAG: %w", fault.ErrMalformed)
-	case len(data) == 0 || len(data) > credspec.MaxSize:
+	}
+	if len(data) == 0 || len(data) > credspec.MaxSize {
 		return Pushed{}, fmt.Errorf("the document has %d bytes, and 1 to %d are allowed: %w", len(data), credspec.MaxSize, fault.ErrMalformed)
 	}
 	c, err := s.connect(name)
@@ -54,6 +51,26 @@ func (s *Source) Push(ctx context.Context, ref credspec.Ref, data []byte) (Pushe
 		return Pushed{}, c.explain(ctx, err)
 	}
 	return pushed, nil
+}
+
+// CheckPush says why nothing can be pushed to a reference, nil if it has the
+// form: oci://REGISTRY/REPOSITORY:TAG. Its error is fault.ErrMalformed.
+func CheckPush(ref credspec.Ref) error {
+	_, err := pushable(ref)
+	return err
+}
+
+func pushable(ref credspec.Ref) (name, error) {
+	n, err := parse(ref)
+	switch {
+	case err != nil:
+		return name{}, err
+	case ref.Scheme != Scheme:
+		return name{}, fmt.Errorf("the reference is not oci://REGISTRY/REPOSITORY:TAG: %w", fault.ErrMalformed)
+	case ref.SHA256 != "" || strings.Contains(ref.Rest, "@"):
+		return name{}, fmt.Errorf("the reference has a digest, which follows from the document; the tag alone is oci://REGISTRY/REPOSITORY:TAG: %w", fault.ErrMalformed)
+	}
+	return n, nil
 }
 
 func (c *connection) push(ctx context.Context, data []byte) (Pushed, error) {
