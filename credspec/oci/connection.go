@@ -30,10 +30,13 @@ type connection struct {
 	plain  *http.Transport // without TLS; nil where there must be
 }
 
-// connect prepares to talk to the registry of n. Its error wraps
-// fault.ErrUnavailable.
+// connect prepares to talk to the registry of n. Its error wraps fault.ErrDenied
+// where that registry is not to be talked to, else fault.ErrUnavailable.
 func (s *Source) connect(n name) (*connection, error) {
-	registry := s.cfg.Registries[canonical(n.Registry)]
+	registry, listed := s.cfg.Registries[canonical(n.Registry)]
+	if s.cfg.RestrictToRegistries && !listed {
+		return nil, fmt.Errorf("registry %s is not one that is configured, and no other is asked: %w", n.Registry, fault.ErrDenied)
+	}
 	c := &connection{name: n}
 	if registry.PlainHTTP {
 		c.plain = outbound.Loopback()

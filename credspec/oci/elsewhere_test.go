@@ -224,6 +224,21 @@ func TestOneRegistrysCredentialsAreNotAnothers(t *testing.T) {
 	wantError(t, err, fault.ErrUnavailable, "sends on to "+other.host(), "401")
 }
 
+func TestOnlyConfiguredRegistriesAreAskedWhereThatIsSaid(t *testing.T) {
+	f, other := newFake(t, document), newFake(t, document)
+	s := newSource(t, Config{RestrictToRegistries: true, Registries: map[string]Registry{f.host(): {CAFile: caFile(t, f.Server)}}})
+	if _, err := s.Resolve(t.Context(), f.ref(":1")); err != nil {
+		t.Error(err)
+	}
+	_, err := s.Resolve(t.Context(), other.ref(":1"))
+	wantError(t, err, fault.ErrDenied, other.host(), "is not one that is configured")
+	_, err = s.Push(t.Context(), other.ref(":1"), []byte("{}"))
+	wantError(t, err, fault.ErrDenied, other.host())
+	if asked := other.asked(); len(asked) > 0 {
+		t.Errorf("it was asked: %q", asked)
+	}
+}
+
 func TestAPlainRegistryOnThisHostIsAskedWhereConfigured(t *testing.T) {
 	f := newPlainFake(t)
 	s := newSource(t, Config{Registries: map[string]Registry{f.host(): {PlainHTTP: true}}})

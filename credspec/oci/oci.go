@@ -40,6 +40,8 @@ const Scheme = "oci"
 type Config struct {
 	AuthFile   string              // a config.json as docker login writes it; its "auths" are used, its helpers are not
 	Registries map[string]Registry // by host, or host:port; lower case
+
+	RestrictToRegistries bool // refuse every registry that is not in Registries
 }
 
 // Registry is what is particular to one registry.

@@ -117,6 +117,8 @@ type HTTPSHost struct {
 type OCI struct {
 	AuthFile   string              `yaml:"auth_file,omitempty"`  // a config.json as docker login writes it
 	Registries map[string]Registry `yaml:"registries,omitempty"` // by host, or host:port; lower case
+
+	RestrictToRegistries Switch `yaml:"restrict_to_registries,omitempty"` // refuse every other registry
 }
 
 // Registry is what is particular to one OCI registry.

@@ -38,7 +38,7 @@ func OCI(c config.OCI) oci.Config {
 	for name, r := range c.Registries {
 		registries[name] = oci.Registry{CAFile: r.CAFile, Username: r.Username, PasswordFile: r.PasswordFile, PlainHTTP: bool(r.PlainHTTP)}
 	}
-	return oci.Config{AuthFile: c.AuthFile, Registries: registries}
+	return oci.Config{AuthFile: c.AuthFile, Registries: registries, RestrictToRegistries: bool(c.RestrictToRegistries)}
 }
 
 // AWS is as whom to talk to AWS.
