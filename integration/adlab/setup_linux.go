@@ -26,8 +26,8 @@ import (
 const suite = "bookworm-backports"
 
 // packages are what the lab runs. samba-ad-provision is only a recommendation
-// of samba-ad-dc; libfaketime shifts a domain controller's clock.
-var packages = []string{"samba", "samba-ad-dc", "samba-ad-provision", "samba-vfs-modules", "libfaketime"}
+// of samba-ad-dc; libfaketime shifts a domain controller's clock; krb5-user has kinit.
+var packages = []string{"samba", "samba-ad-dc", "samba-ad-provision", "samba-vfs-modules", "libfaketime", "krb5-user"}
 
 var (
 	//go:embed provision.sh

@@ -83,10 +83,71 @@ func TestADescriptorWithoutAListAllowsNobodyByName(t *testing.T) {
 
 func FuzzDescriptor(f *testing.F) {
 	f.Add(descriptor(ace(0, administrators), ace(1, everyone)))
-	f.Fuzz(func(_ *testing.T, b []byte) {
-		found, _ := allowedSIDs(b)
-		for _, s := range found {
+	f.Fuzz(func(t *testing.T, b []byte) {
+		l, err := parseAccessList(b)
+		for _, s := range l.readers() {
 			_ = s.String()
 		}
+		if allowed, _ := l.decide(map[string]bool{string(everyone): true}); err != nil && allowed {
+			t.Error("a malformed descriptor allows")
+		}
 	})
+}
+
+// entry is an entry of a list with a mask and flags of its own.
+func entry(kind, flags byte, mask uint32, id sid) []byte {
+	b := ace(kind, id)
+	b[1] = flags
+	binary.LittleEndian.PutUint32(b[4:], mask)
+	return b
+}
+
+func TestTheFirstEntryAboutReadingDecides(t *testing.T) {
+	const (
+		allow, deny, audit, object = 0, 1, 2, 5
+		inheritOnly                = 8
+		readProperty, readControl  = 0x10, 0x20000
+		genericAll                 = 0x10000000
+	)
+	token := map[string]bool{string(administrators): true, string(everyone): true}
+	other := sid{1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0}
+	for name, tt := range map[string]struct {
+		list    []byte
+		allowed bool
+		by      sid
+	}{
+		"allowed":                       {descriptor(entry(allow, 0, readProperty, administrators)), true, administrators},
+		"allowed by a generic right":    {descriptor(entry(allow, 0, genericAll, everyone)), true, everyone},
+		"denied before it is allowed":   {descriptor(entry(deny, 0, readProperty, everyone), entry(allow, 0, genericAll, administrators)), false, everyone},
+		"allowed before it is denied":   {descriptor(entry(allow, 0, readProperty, administrators), entry(deny, 0, readProperty, everyone)), true, administrators},
+		"allowed something else":        {descriptor(entry(allow, 0, readControl, everyone)), false, nil},
+		"denied something else":         {descriptor(entry(deny, 0, readControl, everyone), entry(allow, 0, readProperty, everyone)), true, everyone},
+		"somebody else is allowed":      {descriptor(entry(allow, 0, readProperty, other)), false, nil},
+		"for children only":             {descriptor(entry(allow, inheritOnly, readProperty, everyone)), false, nil},
+		"an audit is no permission":     {descriptor(entry(audit, 0, readProperty, everyone)), false, nil},
+		"a property's is no permission": {descriptor(entry(object, 0, readProperty, everyone)), false, nil},
+		"an empty list":                 {descriptor(), false, nil},
+		"no list at all":                {make([]byte, 20), true, nil},
+	} {
+		l, err := parseAccessList(tt.list)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		allowed, by := l.decide(token)
+		if allowed != tt.allowed || string(by) != string(tt.by) {
+			t.Errorf("%s: %t by %v", name, allowed, by)
+		}
+	}
+}
+
+func TestGUIDsAreWrittenAsWindowsWritesThem(t *testing.T) {
+	// The binary form of the GUID below, MS-DTYP 2.3.4.2.
+	b := []byte{0xae, 0x18, 0x48, 0x24, 0xac, 0x87, 0xcd, 0x4f, 0x92, 0xec, 0xe7, 0x9e, 0x52, 0x52, 0x34, 0x8a}
+	if got, err := guidString(b); err != nil || got != "244818ae-87ac-4fcd-92ec-e79e5252348a" {
+		t.Errorf("%s, %v", got, err)
+	}
+	if got, err := guidString(b[:15]); err == nil {
+		t.Errorf("a GUID of 15 bytes is %s", got)
+	}
 }

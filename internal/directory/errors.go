@@ -34,6 +34,7 @@ const (
 	NoSuchAccount                  // no gMSA has the name
 	NotAuthorized                  // the gMSA is there, its managed password is not for this user
 	NoSuchService                  // no account has the service principal name
+	NoTicket                       // the credential cache has no ticket that can be used here
 )
 
 // kinds has each kind's words and the fault that it wraps.
@@ -62,6 +63,7 @@ var kinds = map[Kind]struct {
 	NoSuchAccount:      {"there is no such group managed service account", fault.ErrNotFound},
 	NotAuthorized:      {"the user may not read the managed password", fault.ErrDenied},
 	NoSuchService:      {"no account has this service principal name", fault.ErrNotFound},
+	NoTicket:           {"the credential cache has no ticket that can be used", fault.ErrNotFound},
 }
 
 // String is the kind in words.
@@ -75,7 +77,7 @@ func (k Kind) String() string {
 // Error is every error of this package.
 type Error struct {
 	Op     string // what was tried: "authenticate gmsa-plugin"
-	Domain string // DNS name
+	Domain string // DNS name; empty if it was about none
 	DC     string // name and address of the domain controller, if one was asked
 	Kind   Kind
 	Err    error // what the network or the protocol said; may be nil
@@ -83,7 +85,10 @@ type Error struct {
 
 // Error says what was tried, where, what is wrong and what the other side said.
 func (e *Error) Error() string {
-	s := e.Op + " in " + e.Domain
+	s := e.Op
+	if e.Domain != "" {
+		s += " in " + e.Domain
+	}
 	if e.DC != "" {
 		s += " at " + e.DC
 	}
@@ -126,10 +131,15 @@ func failf(k Kind, format string, args ...any) error {
 
 // errorAt makes err the error of an exported method.
 func (c *Client) errorAt(op string, dc *Controller, err error) error {
+	return errorOf(&Error{Op: op, Domain: c.domain}, dc, err)
+}
+
+// errorOf completes e, which says what was tried.
+func errorOf(e *Error, dc *Controller, err error) error {
 	if err == nil {
 		return nil
 	}
-	e := &Error{Op: op, Domain: c.domain, Kind: Unreachable, Err: err}
+	e.Kind, e.Err = Unreachable, err
 	if dc != nil {
 		e.DC = dc.String()
 	}

@@ -12,14 +12,15 @@ import (
 )
 
 // Identity is an account that proved who it is: it has a ticket-granting
-// ticket. Wipe it after use.
+// ticket, or tickets to services from a credential cache. Wipe it after use.
 type Identity struct {
 	Principal string    // "gmsa-plugin@CONTOSO.COM", "webapp01$@CONTOSO.COM"
-	Expires   time.Time // of the ticket-granting ticket
+	Expires   time.Time // of the ticket-granting ticket; zero if there is none
 
-	c   *Client
-	dc  *Controller
-	tgt *ticket
+	c    *Client
+	dc   *Controller
+	tgt  *ticket   // nil if there are only the held ones
+	held []*ticket // tickets to services
 }
 
 // Authenticate logs a user on with Kerberos and its password in UTF-8. The
@@ -56,8 +57,26 @@ func (c *Client) identity(ctx context.Context, dc *Controller, op, user string, 
 // maxName bounds names of accounts and services. AD's own bounds are lower.
 const maxName = 1024
 
-// Wipe overwrites the identity's session key; it is of no use afterwards.
-func (id *Identity) Wipe() { id.tgt.wipe() }
+// Wipe overwrites the identity's session keys; it is of no use afterwards.
+func (id *Identity) Wipe() {
+	for _, t := range append(id.held, id.tgt) {
+		t.wipe()
+	}
+}
+
+// ticketTo is a ticket to the service: one that is held, else a new one. The
+// caller wipes it.
+func (id *Identity) ticketTo(ctx context.Context, service types.PrincipalName) (*ticket, error) {
+	for _, t := range id.held {
+		if t.leadsTo(service) {
+			return t.clone(), nil
+		}
+	}
+	if id.tgt == nil {
+		return nil, failf(NoTicket, "there is none to %s, and no ticket-granting ticket to get one with", service.PrincipalNameString())
+	}
+	return id.c.serviceTicket(ctx, id.dc, id.tgt, service)
+}
 
 // ServiceTicket is what is known of a ticket to a service.
 type ServiceTicket struct {
@@ -74,7 +93,7 @@ func (id *Identity) ServiceTicket(ctx context.Context, spn string) (*ServiceTick
 	if err != nil {
 		return nil, id.c.errorAt(op, id.dc, fail(Malformed, err))
 	}
-	t, err := id.c.serviceTicket(ctx, id.dc, id.tgt, name)
+	t, err := id.ticketTo(ctx, name)
 	if err != nil {
 		return nil, id.c.errorAt(op, id.dc, err)
 	}

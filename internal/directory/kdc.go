@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -10,6 +11,7 @@ import (
 	"math"
 	"math/big"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/jcmturner/gokrb5/v8/config"
@@ -93,7 +95,26 @@ type ticket struct {
 	key     types.EncryptionKey
 }
 
-func (t *ticket) wipe() { clear(t.key.KeyValue) }
+// wipe overwrites the session key; of no ticket there is nothing to wipe.
+func (t *ticket) wipe() {
+	if t != nil {
+		clear(t.key.KeyValue)
+	}
+}
+
+// clone has a session key of its own, to be wiped on its own.
+func (t *ticket) clone() *ticket {
+	c := *t
+	c.key.KeyValue = bytes.Clone(t.key.KeyValue)
+	return &c
+}
+
+// leadsTo says whether the ticket is to the service. Hosts' names have no case,
+// and a third part names what the service serves, not another service.
+func (t *ticket) leadsTo(service types.PrincipalName) bool {
+	have, want := t.service.NameString, service.NameString
+	return len(have) >= 2 && len(want) >= 2 && strings.EqualFold(have[0], want[0]) && strings.EqualFold(have[1], want[1])
+}
 
 // take turns the decrypted part of a reply into a ticket, after it was checked
 // that it answers this request.

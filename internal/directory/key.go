@@ -70,3 +70,11 @@ func decrypt(data types.EncryptedData, key types.EncryptionKey, usage uint32) ([
 	}
 	return et.DecryptMessage(key.KeyValue, data.Cipher, usage)
 }
+
+// keySize is the length in bytes of a key of one of our types (RFC 3962 6).
+func keySize(etype int32) int {
+	if etype == etypeID.AES128_CTS_HMAC_SHA1_96 {
+		return 16
+	}
+	return 32
+}

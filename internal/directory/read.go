@@ -2,8 +2,6 @@ package directory
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
@@ -42,8 +40,8 @@ func (s *Session) readManagedPassword(ctx context.Context, account string) (*Man
 		return nil, fail(NoSuchAccount, nil)
 	}
 	e := found[0]
-	if classes := e.GetAttributeValues(attrClass); !slices.ContainsFunc(classes, func(c string) bool { return strings.EqualFold(c, classGMSA) }) {
-		return nil, failf(NoSuchAccount, "%s is of class %s", e.DN, strings.Join(classes[max(0, len(classes)-1):], ""))
+	if !isGMSA(e) {
+		return nil, failf(NoSuchAccount, "%s", otherClass(e))
 	}
 	blob := e.GetRawAttributeValue(attrPassword)
 	if len(blob) == 0 { // empty, not nil, also if the attribute is absent
@@ -58,9 +56,6 @@ func (s *Session) readManagedPassword(ctx context.Context, account string) (*Man
 	return p, nil
 }
 
-// maxReaders bounds how many of those who may read a managed password are named.
-const maxReaders = 10
-
 // whoMay says in words who may read the managed password, as far as this
 // identity may know that. It is a help for people; it never fails.
 func (s *Session) whoMay(ctx context.Context, descriptor []byte) string {
@@ -71,32 +66,5 @@ func (s *Session) whoMay(ctx context.Context, descriptor []byte) string {
 	if err != nil {
 		return err.Error()
 	}
-	if len(sids) == 0 {
-		return "nobody"
-	}
-	var names []string
-	for _, sid := range sids[:min(len(sids), maxReaders)] {
-		names = append(names, s.nameOf(ctx, sid))
-	}
-	if rest := len(sids) - len(names); rest > 0 {
-		names = append(names, fmt.Sprintf("%d more", rest))
-	}
-	return strings.Join(names, ", ")
-}
-
-// nameOf returns the name of the account with the SID, or the SID.
-func (s *Session) nameOf(ctx context.Context, id sid) string {
-	var filter strings.Builder
-	for _, b := range id {
-		fmt.Fprintf(&filter, `\%02x`, b)
-	}
-	found, err := s.search(ctx, s.id.c.baseDN(), ldap.ScopeWholeSubtree, 1, "(objectSid="+filter.String()+")", attrName, attrClass)
-	if err != nil || len(found) == 0 || found[0].GetAttributeValue(attrName) == "" {
-		return id.String()
-	}
-	name := found[0].GetAttributeValue(attrName)
-	if slices.Contains(found[0].GetAttributeValues(attrClass), "group") {
-		return "members of the group " + name
-	}
-	return name
+	return whoMay(s.principals(ctx, sids))
 }

@@ -38,7 +38,7 @@ type Session struct {
 func (id *Identity) Open(ctx context.Context) (*Session, error) {
 	const op = "connect over LDAP"
 	service := types.PrincipalName{NameType: nametype.KRB_NT_SRV_INST, NameString: []string{"ldap", id.dc.Host}}
-	t, err := id.c.serviceTicket(ctx, id.dc, id.tgt, service)
+	t, err := id.ticketTo(ctx, service)
 	if err != nil {
 		return nil, id.c.errorAt(op, id.dc, err)
 	}
@@ -122,13 +122,13 @@ func (s *Session) WhoAmI(ctx context.Context) (string, error) {
 	return answer.AuthzID, nil
 }
 
-// search returns at most limit entries.
+// search returns at most limit entries; that there are more is no error.
 func (s *Session) search(ctx context.Context, base string, scope, limit int, filter string, attributes ...string) ([]*ldap.Entry, error) {
 	var found []*ldap.Entry
 	err := s.do(ctx, func() error {
 		r, err := s.conn.Search(ldap.NewSearchRequest(base, scope, ldap.NeverDerefAliases, limit, 0, false, filter, attributes, nil))
-		if err == nil {
-			found = r.Entries
+		if err == nil || ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
+			found, err = r.Entries, nil
 		}
 		return err
 	})
