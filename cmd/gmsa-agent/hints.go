@@ -70,6 +70,12 @@ var hints = []struct {
 		return "see which secrets there are: " + s.again("secret list")
 	}},
 	{as[*directory.Error], ofDirectory},
+	{as[*nobodyToAsk], func(s *session, _ error) string {
+		return fmt.Sprintf("name a user with --%s, a secret with --%s, or tickets with --%s: %s --help", flagUser, flagAuthSecret, flagCache, s.command)
+	}},
+	{as[*fileExists], func(s *session, _ error) string {
+		return "to replace it, leave out --no-clobber: " + s.command
+	}},
 
 	{as[*importExists], func(s *session, _ error) string {
 		return "to replace what is there: " + s.again("secret import --replace --identity KEYFILE FILE")

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/directory"
 	"github.com/gmsa-agent/gmsa-agent/secrets/local"
@@ -14,13 +16,13 @@ import (
 // PowerShell's.
 var directoryHints = map[directory.Kind]func(s *session, e *verifyError) string{
 	directory.Unreachable: func(s *session, e *verifyError) string {
-		return fmt.Sprintf("this host must reach a domain controller on ports 88, 389 and 636; directory.domains.%s.controllers can name one: %s", e.domain, s.again("config show"))
+		return fmt.Sprintf("this host must reach a domain controller on ports 88, 389 and 636; %s can name one: %s", e.setting("controllers", "--dc"), s.again("config show"))
 	},
 	directory.NoSuchDomain: func(_ *session, e *verifyError) string {
-		return fmt.Sprintf("directory.domains.%s.dns can name servers that know the domain; what this host's say: nslookup -type=SRV _ldap._tcp.dc._msdcs.%s", e.domain, e.domain)
+		return fmt.Sprintf("%s can name servers that know the domain; what this host's say: nslookup -type=SRV _ldap._tcp.dc._msdcs.%s", e.setting("dns", "--dns"), e.domain)
 	},
 	directory.Untrusted: func(s *session, e *verifyError) string {
-		return fmt.Sprintf("directory.domains.%s.ca_file can name the certificate that signs the domain controllers'; what is in effect: %s", e.domain, s.again("config show"))
+		return fmt.Sprintf("%s can name the certificate that signs the domain controllers'; see what is in effect: %s", e.setting("ca_file", "--ca-file"), s.again("config show"))
 	},
 	directory.ClockSkew: func(*session, *verifyError) string {
 		if runtime.GOOS == "windows" {
@@ -41,7 +43,11 @@ var directoryHints = map[directory.Kind]func(s *session, e *verifyError) string{
 	directory.Workstation:        onAccount("Get-ADUser %s -Properties LogonWorkstations"),
 	directory.SmartCardRequired:  onAccount("Set-ADUser %s -SmartcardLogonRequired $false"),
 	directory.NoSuchAccount: func(_ *session, e *verifyError) string {
-		return fmt.Sprintf("the credential spec names %s; see which there are: Get-ADServiceAccount -Filter * -Server %s", e.gmsa, e.domain)
+		names := "the credential spec names " + e.gmsa + "; "
+		if e.step == stepAccount { // where it was asked for by name
+			names = ""
+		}
+		return fmt.Sprintf("%ssee which there are: Get-ADServiceAccount -Filter * -Server %s", names, e.domain)
 	},
 	directory.NotAuthorized: func(_ *session, e *verifyError) string {
 		return fmt.Sprintf("%s must be, or be in a group, among those who may; see who they are: Get-ADServiceAccount %s -Server %s -Properties PrincipalsAllowedToRetrieveManagedPassword", e.user, e.gmsa, e.domain)
@@ -49,6 +55,18 @@ var directoryHints = map[directory.Kind]func(s *session, e *verifyError) string{
 	directory.NoSuchService: func(_ *session, e *verifyError) string {
 		return "see whose it is, if anybody's: setspn -Q " + quoted(e.spn)
 	},
+	directory.NoTicket: func(_ *session, e *verifyError) string {
+		return fmt.Sprintf("get one, in a file that --%s can name: kinit -c FILE:PATH USER@%s", flagCache, strings.ToUpper(cmp.Or(e.domain, "realm")))
+	},
+}
+
+// setting is what names something about how the domain is reached.
+func (e *verifyError) setting(key, flag string) string {
+	s := "directory.domains." + e.domain + "." + key
+	if e.flags {
+		s = flag + ", or " + s + " in the configuration,"
+	}
+	return s
 }
 
 // ofDirectory is the hint for a verification that ended at a domain controller.
@@ -82,6 +100,9 @@ func onAccount(command string) func(*session, *verifyError) string {
 func storeAnew(s *session, e *verifyError) string {
 	if e.whose() != e.user {
 		return "the managed password has just changed, or not reached this domain controller; try again: " + s.command
+	}
+	if e.secret.Scheme == "" {
+		return "give another user, or the password of this one; what says who asks: " + s.command + " --help"
 	}
 	if e.secret.Scheme == local.Scheme {
 		return fmt.Sprintf("store the right password, and check the user: %s --domain %s --user %s %s",

@@ -15,7 +15,7 @@ func TestEveryAnswerOfADomainControllerHasAHint(t *testing.T) {
 	// These have no remedy of their own: the error itself says what it can.
 	none := map[directory.Kind]bool{directory.Refused: true, directory.Malformed: true}
 	s := newSession(nil, &bytes.Buffer{}, &bytes.Buffer{})
-	for kind := directory.Refused; kind <= directory.NoSuchService; kind++ {
+	for kind := directory.Refused; kind <= directory.NoTicket; kind++ {
 		for _, step := range []string{directory.StepAuthenticate, directory.StepImpersonate} {
 			err := &verifyError{
 				step: step, secret: secrets.Ref{Scheme: "local", Rest: "contoso"}, domain: "contoso.com", user: "ccg", gmsa: "webapp01", spn: "http/x",

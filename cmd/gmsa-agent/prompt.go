@@ -64,7 +64,7 @@ func (s *session) askLine(ctx context.Context, fd int, prompt string) (secrets.S
 		// The read itself cannot be ended; the process is about to.
 		_ = term.Restore(fd, before)
 		fmt.Fprintln(s.stderr)
-		return secrets.Secret{}, errors.New("interrupted: nothing was stored")
+		return secrets.Secret{}, errors.New("interrupted: nothing was done")
 	case l := <-read:
 		fmt.Fprintln(s.stderr)
 		if l.err != nil {

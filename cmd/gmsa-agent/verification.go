@@ -48,7 +48,8 @@ type verification struct {
 	proof *directory.Proof
 }
 
-// verifyError is what ended a verification, with what a hint needs to be exact.
+// verifyError is what ended a verification, or another talk with a directory,
+// with what a hint needs to be exact.
 type verifyError struct {
 	step   string
 	name   string // of what is verified
@@ -57,6 +58,7 @@ type verifyError struct {
 	user   string // the plugin user
 	gmsa   string // without "$"
 	spn    string
+	flags  bool // the command takes --dc, --dns and --ca-file
 	err    error
 }
 

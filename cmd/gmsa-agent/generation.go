@@ -1,0 +1,372 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/gmsa-agent/gmsa-agent/credspec"
+	"github.com/gmsa-agent/gmsa-agent/internal/config"
+	"github.com/gmsa-agent/gmsa-agent/internal/directory"
+	"github.com/gmsa-agent/gmsa-agent/secrets"
+)
+
+// generation makes a credential spec of what Active Directory says.
+type generation struct {
+	login      *login
+	domain     string // DNS name, as typed
+	account    string
+	additional []namedAccount
+	host       *credspec.HostAccountConfig
+	format     string
+	kubeName   string
+
+	secret  *fetched // of --secret; nil if there is none, or it could not be fetched
+	noFetch error    // why not
+
+	spec     *credspec.Spec
+	warnings []warning
+}
+
+// namedAccount is a gMSA as a command line names it.
+type namedAccount struct{ name, domain string } // domain: DNS name; empty: the document's own
+
+// generation reads the flags. The caller closes what it returns.
+func (s *session) generation(c *cli.Context, cfg *config.Config) (_ *generation, err error) {
+	g := &generation{
+		domain: strings.TrimSuffix(c.String("domain"), "."), account: strings.TrimSuffix(c.String("account"), "$"),
+		format: c.String("format"), kubeName: c.String("kube-name"),
+	}
+	switch {
+	case g.account == "":
+		return nil, usagef("--account is missing: the name of the gMSA")
+	case strings.ContainsAny(g.account, `\@`):
+		return nil, usagef("--account %q: give the domain with --domain and the name alone with --account", g.account)
+	case g.format != formatJSON && g.format != formatKubernetes:
+		return nil, usagef("--format: %q is none of %s, %s", g.format, formatJSON, formatKubernetes)
+	case g.kubeName != "" && g.format != formatKubernetes:
+		return nil, usagef("--kube-name is for --format %s", formatKubernetes)
+	}
+	for _, text := range c.StringSlice("additional-account") {
+		name, domain, has := strings.Cut(text, "@")
+		a := namedAccount{strings.TrimSuffix(name, "$"), strings.TrimSuffix(domain, ".")}
+		if a.name == "" || has && a.domain == "" || strings.Contains(a.name, `\`) {
+			return nil, usagef("--additional-account %q: is neither NAME nor NAME@DOMAIN", text)
+		}
+		g.additional = append(g.additional, a)
+	}
+	if g.host, err = s.hostAccountConfig(c); err != nil {
+		return nil, err
+	}
+	if g.login, err = s.login(c, cfg); err != nil {
+		return nil, err
+	}
+	if text := c.String("secret"); text != "" {
+		f, err := s.fetch(c.Context, cfg, "secret", text)
+		if err == nil {
+			g.secret = &f
+		}
+		g.noFetch = err
+	}
+	if err := g.chooseDomain(); err != nil {
+		g.close()
+		return nil, err
+	}
+	g.login.only = g.domain
+	return g, nil
+}
+
+func (g *generation) close() {
+	g.login.close()
+	if g.secret != nil {
+		g.secret.Wipe()
+	}
+}
+
+// chooseDomain takes the domain of who asks where none is given.
+func (g *generation) chooseDomain() error {
+	if g.domain != "" {
+		return nil
+	}
+	for _, f := range append(g.login.credentials, g.ownSecret()...) {
+		if strings.Contains(f.Domain, ".") {
+			g.domain = strings.ToLower(f.Domain)
+			return nil
+		}
+	}
+	for _, cache := range append(g.login.caches, g.login.standing) {
+		if cache != nil {
+			g.domain = strings.ToLower(cache.Realm)
+			return nil
+		}
+	}
+	if g.noFetch != nil {
+		return g.noFetch
+	}
+	return usagef("--domain is missing: the DNS name of the gMSA's domain")
+}
+
+func (g *generation) ownSecret() []fetched {
+	if g.secret == nil {
+		return nil
+	}
+	return []fetched{*g.secret}
+}
+
+// maxPluginInput is what is read of a file; the document has a limit of its own.
+const maxPluginInput = credspec.MaxSize
+
+// hostAccountConfig is the plugin that the flags name; nil if they name none.
+func (s *session) hostAccountConfig(c *cli.Context) (*credspec.HostAccountConfig, error) {
+	secret, guid := c.String("secret"), c.String("plugin-guid")
+	input, inputFile := c.String("plugin-input"), c.String("plugin-input-file")
+	switch {
+	case secret != "" && (guid != "" || input != "" || inputFile != ""):
+		return nil, usagef("--secret is for this project's plugin, --plugin-guid for another: give one of them")
+	case secret != "":
+		ref, err := secrets.ParseRef(secret)
+		if err != nil {
+			return nil, usagef("--secret: %w", err)
+		}
+		guid, input = credspec.PluginGUID, ref.String()
+	case guid == "" && (input != "" || inputFile != ""):
+		return nil, usagef("--plugin-guid is missing: the plugin to tell this")
+	case guid == "":
+		return nil, nil
+	case input != "" && inputFile != "":
+		return nil, usagef("--plugin-input and --plugin-input-file both say what the plugin is told")
+	case input == "" && inputFile == "":
+		return nil, usagef("--plugin-input or --plugin-input-file is missing: what the plugin is told")
+	case inputFile != "":
+		text, err := s.readInput(inputFile)
+		if err != nil {
+			return nil, err
+		}
+		input = text
+	}
+	return &credspec.HostAccountConfig{
+		PortableCcgVersion: credspec.PortableCcgVersion, PluginGUID: "{" + strings.ToUpper(strings.Trim(guid, "{}")) + "}", PluginInput: input,
+	}, nil
+}
+
+// readInput reads what a plugin is told, without one line end that closes it.
+func (s *session) readInput(name string) (string, error) {
+	r := s.stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		r = f
+	}
+	b, err := io.ReadAll(io.LimitReader(r, maxPluginInput+1))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	if len(b) > maxPluginInput {
+		return "", fmt.Errorf("%s: has more than %d bytes", name, maxPluginInput)
+	}
+	text, cut := strings.CutSuffix(string(b), "\n")
+	if cut {
+		text = strings.TrimSuffix(text, "\r")
+	}
+	return text, nil
+}
+
+func (g *generation) warn(hint, format string, args ...any) {
+	g.warnings = append(g.warnings, warning{fmt.Sprintf(format, args...), hint})
+}
+
+// run asks the directory and returns the document.
+func (g *generation) run(ctx context.Context) ([]byte, error) {
+	own, err := g.login.open(ctx, g.domain, "", g.secret)
+	if as[*nobodyToAsk](err) && g.noFetch != nil {
+		return nil, g.noFetch
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer own.close()
+	account, err := g.member(ctx, own, g.account)
+	if err != nil {
+		return nil, err
+	}
+	var additional []credspec.Member
+	found := []*directory.ServiceAccount{account}
+	for _, a := range g.additional {
+		if a.domain != "" && !strings.EqualFold(a.domain, g.domain) {
+			m, err := g.foreign(ctx, a)
+			if err != nil {
+				return nil, err
+			}
+			additional = append(additional, m)
+			continue
+		}
+		more, err := g.member(ctx, own, a.name)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more)
+		additional = append(additional, credspec.Member{Name: more.Name, DNSName: own.facts.DNSName, NetBIOSName: own.facts.NetBIOS})
+	}
+	g.checkPluginUser(ctx, own, found)
+	f := own.facts
+	g.spec = credspec.Generate(credspec.Domain{
+		DNSName: f.DNSName, NetBIOSName: f.NetBIOS, Forest: f.Forest, SID: f.SID, GUID: f.GUID,
+	}, account.Name, additional, g.host)
+	return g.encode()
+}
+
+// member finds a gMSA of a connection's domain, and warns of what keeps it from being used.
+func (g *generation) member(ctx context.Context, c *connection, name string) (*directory.ServiceAccount, error) {
+	a, err := c.ServiceAccount(ctx, name)
+	if err != nil {
+		e := c.failure(stepAccount, err)
+		e.gmsa = name
+		return nil, e
+	}
+	if !strings.EqualFold(a.Name, name) {
+		g.warn("", "%s is called %s when it logs on, and so in the document", name, a.Name)
+	}
+	server := " -Server " + c.facts.DNSName
+	if a.Disabled {
+		g.warn("Enable-ADAccount "+a.DN+server, "%s is disabled: nobody can log on as it", a.Name)
+	}
+	if a.NoAES {
+		g.warn("Set-ADServiceAccount "+quoted(a.Name)+server+" -KerberosEncryptionType AES128,AES256",
+			"%s has no encryption type but old ones, which domain controllers and clients no longer take", a.Name)
+	}
+	return a, nil
+}
+
+// foreign finds a gMSA of another domain.
+func (g *generation) foreign(ctx context.Context, a namedAccount) (credspec.Member, error) {
+	c, err := g.login.open(ctx, a.domain, "", nil)
+	if err != nil {
+		return credspec.Member{}, err
+	}
+	defer c.close()
+	found, err := g.member(ctx, c, a.name)
+	if err != nil {
+		return credspec.Member{}, err
+	}
+	if g.host != nil {
+		g.warn("", "whether a plugin user of %s can read the managed password of %s is not checked: it is of the domain %s, and trusts are not followed", g.domain, found.Name, c.facts.DNSName)
+	}
+	return credspec.Member{Name: found.Name, DNSName: c.facts.DNSName, NetBIOSName: c.facts.NetBIOS}, nil
+}
+
+// checkPluginUser warns where the plugin user, as far as it is known, may not
+// read the managed passwords. The document is right all the same: the right can
+// be given later.
+func (g *generation) checkPluginUser(ctx context.Context, c *connection, accounts []*directory.ServiceAccount) {
+	user := g.secret
+	switch {
+	case g.noFetch != nil:
+		g.warn("", "whether the plugin user may read the managed password is not checked: %v", g.noFetch)
+		return
+	case user == nil && g.host == nil && c.about.secret.Scheme != "":
+		for i, f := range g.login.credentials {
+			if f.ref.Equal(c.about.secret) {
+				user = &g.login.credentials[i]
+			}
+		}
+	}
+	if user == nil {
+		return
+	}
+	if !user.Serves(c.facts.DNSName, c.facts.NetBIOS) {
+		g.warn("", "the agent will refuse the document: the secret %s is of the domain %s and serves no credential spec of %s", user.ref, user.Domain, c.facts.DNSName)
+		return
+	}
+	for _, a := range accounts {
+		access, err := c.Access(ctx, a, user.User)
+		if err != nil {
+			g.warn("", "whether %s may read the managed password of %s is not known: %v", user.User, a.Name, err)
+			continue
+		}
+		if !access.Allowed {
+			message, hint := notAllowed(access, a.Name, c.facts.DNSName)
+			g.warn(hint, "%s", message)
+		}
+	}
+}
+
+// notAllowed says that a user may not read a managed password, and what would
+// give the right.
+func notAllowed(access *directory.Access, account, domain string) (message, hint string) {
+	message = fmt.Sprintf("%s may not read the managed password of %s: those who may are %s", access.User, account, access.WhoMay())
+	if access.Through != nil {
+		message = fmt.Sprintf("%s may not read the managed password of %s: it is denied to %s", access.User, account, access.Through)
+	}
+	for _, reader := range access.Readers {
+		if reader.Group && access.Through == nil {
+			return message, fmt.Sprintf("Add-ADGroupMember %s -Members %s -Server %s", quoted(reader.Name), quoted(access.User), domain)
+		}
+	}
+	return message, fmt.Sprintf("let a group do so that %s is in: Set-ADServiceAccount %s -PrincipalsAllowedToRetrieveManagedPassword GROUP -Server %s",
+		access.User, quoted(account), domain)
+}
+
+// encode writes the document, which must be one that our own validation has
+// nothing against.
+func (g *generation) encode() ([]byte, error) {
+	doc, err := g.spec.Encode()
+	if err != nil {
+		return nil, err
+	}
+	var wrong []error
+	for _, p := range credspec.Validate(doc) {
+		text := p.Path + ": " + p.Message
+		if p.Severity == credspec.SeverityError {
+			wrong = append(wrong, fmt.Errorf("the document would not be valid: %s", text))
+			continue
+		}
+		g.warn(p.Hint, "%s", text)
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
+	if g.format == formatJSON {
+		return doc, nil
+	}
+	manifest, err := g.spec.Manifest(g.objectName())
+	if err != nil && g.kubeName == "" {
+		return nil, usagef("--kube-name is missing: %w", err)
+	}
+	if err != nil {
+		return nil, usagef("--kube-name: %w", err)
+	}
+	return manifest, nil
+}
+
+// objectName is the Kubernetes object's.
+func (g *generation) objectName() string {
+	if g.kubeName != "" {
+		return g.kubeName
+	}
+	d := g.spec.DomainJoinConfig
+	return strings.ReplaceAll(strings.ToLower(d.NetBiosName+"-"+d.MachineAccountName), "_", "-")
+}
+
+// defaultFile is the name that New-CredentialSpec gives, too.
+func (g *generation) defaultFile() string {
+	d := g.spec.DomainJoinConfig
+	name := strings.ToLower(d.NetBiosName + "_" + d.MachineAccountName)
+	if g.format == formatKubernetes {
+		return name + ".yaml"
+	}
+	return name + ".json"
+}
+
+// confidential says that the document has something that not everybody should
+// see: the input of some plugins is as good as a password. A reference of ours is not.
+func (g *generation) confidential() bool {
+	return g.host != nil && g.host.PluginGUID != credspec.PluginGUID
+}
