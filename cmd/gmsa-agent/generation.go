@@ -236,7 +236,7 @@ func (g *generation) member(ctx context.Context, c *connection, name string) (*d
 	}
 	server := " -Server " + c.facts.DNSName
 	if a.Disabled {
-		g.warn("Enable-ADAccount "+a.DN+server, "%s is disabled: nobody can log on as it", a.Name)
+		g.warn("Enable-ADAccount "+quoted(a.Name+"$")+server, "%s is disabled: nobody can log on as it", a.Name)
 	}
 	if a.NoAES {
 		g.warn("Set-ADServiceAccount "+quoted(a.Name)+server+" -KerberosEncryptionType AES128,AES256",
