@@ -5,7 +5,8 @@
 // It says where a document is ([Ref]), gets it ([Source], [Mux]), reads it
 // ([Spec], [Parse]), says everything that is wrong with it ([Validate]) and
 // puts a HostAccountConfig into it without changing anything else
-// ([SetHostAccountConfig]). The sources themselves are in the subpackages;
+// ([SetHostAccountConfig]). Documents in Kubernetes manifests are read by the
+// subpackage manifest. The sources themselves are in the subpackages;
 // sources is the one that lists them.
 //
 // The package refuses to know who may use a document, what a secret is, and

@@ -3,11 +3,13 @@ package credspec_test
 import (
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/credspec/credspectest"
@@ -236,6 +238,21 @@ func TestValidTellsErrorsFromWarnings(t *testing.T) {
 func FuzzValidate(f *testing.F) {
 	for _, doc := range seeds(f) {
 		f.Add([]byte(doc))
+	}
+	scripts, err := filepath.Glob("../cmd/gmsa-agent/testdata/script/credspec_validate_*.txtar")
+	if err != nil || len(scripts) == 0 {
+		f.Fatal("no seeds: ", err)
+	}
+	for _, script := range scripts {
+		archive, err := txtar.ParseFile(script)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range archive.Files {
+			if strings.HasPrefix(file.Name, "specs/") {
+				f.Add(file.Data)
+			}
+		}
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		problems := credspec.Validate(doc, credspec.WithPlugins(credspec.Plugin{GUID: credspec.PluginGUID, Served: true, Input: func(string) error { return errors.New("x") }}))

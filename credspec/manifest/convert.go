@@ -110,25 +110,27 @@ func (c *converter) value(n *yaml.Node, path string, depth int) {
 }
 
 func (c *converter) scalar(n *yaml.Node, where place, path string) {
-	switch tag := n.ShortTag(); tag {
-	case "!!str", "!!timestamp", "!!merge":
-		if n.Style == 0 && yes[strings.ToLower(n.Value)] {
-			c.add(problem(path, where, warningf("write it in quotation marks"), "is %s, which kubectl takes for true or false", n.Value))
-		}
+	switch tag := n.ShortTag(); {
+	case tag == "!!str" && n.Style == 0 && yes[strings.ToLower(n.Value)]:
+		c.fail(path, where, "write it in quotation marks", fmt.Sprintf("is %s, which Kubernetes takes for true or false", n.Value))
+	case tag == "!!str", tag == "!!timestamp", tag == "!!merge":
 		c.token(where, jsontree.Quote(n.Value))
-	case "!!null":
+	case tag == "!!null":
 		c.token(where, []byte("null"))
-	case "!!bool":
+	case tag == "!!bool":
 		c.token(where, []byte("true"))
-	case "!!int", "!!float":
+	case tag == "!!int", tag == "!!float":
 		// Only that it is a number matters, of which a credential spec has none.
 		number := []byte(n.Value)
 		if !json.Valid(number) {
 			number = []byte("0")
 		}
 		c.token(where, number)
-	default:
+	case strings.HasPrefix(tag, "!!"):
 		c.fail(path, where, "write the plain value", fmt.Sprintf("has the tag %s, which is not read", tag))
+	default:
+		c.add(problem(path, where, warningf("remove it"), "has the tag %s, which Kubernetes ignores", tag))
+		c.token(where, jsontree.Quote(n.Value))
 	}
 }
 
@@ -149,8 +151,8 @@ func unrendered(n *yaml.Node) bool {
 	return n.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle != 0 && len(n.Content) == 2 && n.Content[0].Kind == yaml.MappingNode && n.Content[0].Style&yaml.FlowStyle != 0
 }
 
-// yes are the plain words that YAML 1.1, which kubectl reads, takes for truth
-// values, beside true and false.
+// yes are the plain words that are truth values in YAML 1.1, which Kubernetes
+// reads, beside true and false.
 var yes = map[string]bool{"yes": true, "no": true, "on": true, "off": true, "y": true, "n": true}
 
 func tooLarge(path string, where place) *credspec.Problem {
@@ -204,7 +206,7 @@ func (f *file) merge(members map[string]member, n *yaml.Node, path string, add f
 		case key.ShortTag() == "!!merge":
 			merged = append(merged, value)
 		case twice:
-			add(problem(jsontree.Pointer(path, key.Value), at(key), errorf("remove one of them"), "stands there twice (first in line %d, column %d), which kubectl refuses", first.line, first.column))
+			add(problem(jsontree.Pointer(path, key.Value), at(key), errorf("remove one of them"), "stands there twice (first in line %d, column %d); readers disagree on which one counts", first.line, first.column))
 		default:
 			here[key.Value] = at(key)
 			if _, overridden := members[key.Value]; !overridden {

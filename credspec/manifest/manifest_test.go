@@ -6,11 +6,19 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/credspec/credspectest"
 	"github.com/gmsa-agent/gmsa-agent/credspec/manifest"
 )
+
+// scripts have manifests, with the verdicts that the command prints; here they
+// are seeds, and compared with a real API server's.
+var scripts = []string{
+	"../../cmd/gmsa-agent/testdata/script/credspec_validate_manifest.txtar",
+	"../../cmd/gmsa-agent/testdata/script/credspec_validate_peers.txtar",
+}
 
 const object = `apiVersion: windows.k8s.io/v1
 kind: GMSACredentialSpec
@@ -197,6 +205,17 @@ func FuzzRead(f *testing.F) {
 		"%YAML 1.1\n---\nkind: x\n", "kind: x\n\tapiVersion: {{ y }}\n", "\ufeffkind: GMSACredentialSpec\r\ncredspec: >\r\n  x\r\n",
 	} {
 		f.Add([]byte(text))
+	}
+	for _, script := range scripts {
+		archive, err := txtar.ParseFile(script)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range archive.Files {
+			if manifest.Is(file.Data) {
+				f.Add(file.Data)
+			}
+		}
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		manifest.Is(text)
