@@ -222,14 +222,14 @@ func generatePluginUser(t *testing.T, l *adlab.Lab) {
 	secret := "local://contoso"
 	h.mustGenerate(t, adlab.User{}, "--domain", d.DNSName, "--account", adlab.GMSA, "--secret", secret)
 	warned(t, []string{
-		"warning: gmsa-plugin may not read the managed password of alone: those who may are outsider\n",
-		"hint: let a group do so that gmsa-plugin is in: Set-ADServiceAccount alone -PrincipalsAllowedToRetrieveManagedPassword GROUP -Server contoso.com\n",
+		"warning: gmsa-plugin may not read the managed password of alone; who may: outsider\n",
+		"hint: let a group that gmsa-plugin is in do so, too: Set-ADServiceAccount alone -PrincipalsAllowedToRetrieveManagedPassword outsider,GROUP -Server contoso.com\n",
 	}, "--domain", d.DNSName, "--account", adlab.GMSA, "--additional-account", "alone", "--secret", secret)
 
 	h.put(t, d, d.Outsider)
 	for _, flag := range []string{"--secret", "--auth-secret"} {
 		warned(t, []string{
-			"warning: outsider may not read the managed password of webapp01: those who may are members of the group WebApp01Hosts\n",
+			"warning: outsider may not read the managed password of webapp01; who may: members of the group WebApp01Hosts\n",
 			"hint: Add-ADGroupMember WebApp01Hosts -Members outsider -Server contoso.com\n",
 		}, "--domain", d.DNSName, "--account", adlab.GMSA, flag, secret)
 	}

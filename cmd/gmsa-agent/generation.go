@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -13,7 +12,6 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/internal/config"
 	"github.com/gmsa-agent/gmsa-agent/internal/directory"
-	"github.com/gmsa-agent/gmsa-agent/secrets"
 )
 
 // generation makes a credential spec of what Active Directory says.
@@ -93,13 +91,13 @@ func (g *generation) chooseDomain() error {
 	if g.domain != "" {
 		return nil
 	}
-	for _, f := range append(g.login.credentials, g.ownSecret()...) {
+	for _, f := range slices.Concat(g.login.credentials, g.ownSecret()) {
 		if strings.Contains(f.Domain, ".") {
 			g.domain = strings.ToLower(f.Domain)
 			return nil
 		}
 	}
-	for _, cache := range append(g.login.caches, g.login.standing) {
+	for _, cache := range slices.Concat(g.login.caches, []*directory.CredentialCache{g.login.standing}) {
 		if cache != nil {
 			g.domain = strings.ToLower(cache.Realm)
 			return nil
@@ -116,67 +114,6 @@ func (g *generation) ownSecret() []fetched {
 		return nil
 	}
 	return []fetched{*g.secret}
-}
-
-// maxPluginInput is what is read of a file; the document has a limit of its own.
-const maxPluginInput = credspec.MaxSize
-
-// hostAccountConfig is the plugin that the flags name; nil if they name none.
-func (s *session) hostAccountConfig(c *cli.Context) (*credspec.HostAccountConfig, error) {
-	secret, guid := c.String("secret"), c.String("plugin-guid")
-	input, inputFile := c.String("plugin-input"), c.String("plugin-input-file")
-	switch {
-	case secret != "" && (guid != "" || input != "" || inputFile != ""):
-		return nil, usagef("--secret is for this project's plugin, --plugin-guid for another: give one of them")
-	case secret != "":
-		ref, err := secrets.ParseRef(secret)
-		if err != nil {
-			return nil, usagef("--secret: %w", err)
-		}
-		guid, input = credspec.PluginGUID, ref.String()
-	case guid == "" && (input != "" || inputFile != ""):
-		return nil, usagef("--plugin-guid is missing: the plugin to tell this")
-	case guid == "":
-		return nil, nil
-	case input != "" && inputFile != "":
-		return nil, usagef("--plugin-input and --plugin-input-file both say what the plugin is told")
-	case input == "" && inputFile == "":
-		return nil, usagef("--plugin-input or --plugin-input-file is missing: what the plugin is told")
-	case inputFile != "":
-		text, err := s.readInput(inputFile)
-		if err != nil {
-			return nil, err
-		}
-		input = text
-	}
-	return &credspec.HostAccountConfig{
-		PortableCcgVersion: credspec.PortableCcgVersion, PluginGUID: "{" + strings.ToUpper(strings.Trim(guid, "{}")) + "}", PluginInput: input,
-	}, nil
-}
-
-// readInput reads what a plugin is told, without one line end that closes it.
-func (s *session) readInput(name string) (string, error) {
-	r := s.stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		r = f
-	}
-	b, err := io.ReadAll(io.LimitReader(r, maxPluginInput+1))
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", name, err)
-	}
-	if len(b) > maxPluginInput {
-		return "", fmt.Errorf("%s: has more than %d bytes", name, maxPluginInput)
-	}
-	text, cut := strings.CutSuffix(string(b), "\n")
-	if cut {
-		text = strings.TrimSuffix(text, "\r")
-	}
-	return text, nil
 }
 
 func (g *generation) warn(hint, format string, args ...any) {
@@ -260,58 +197,6 @@ func (g *generation) foreign(ctx context.Context, a namedAccount) (credspec.Memb
 		g.warn("", "whether a plugin user of %s can read the managed password of %s is not checked: it is of the domain %s, and trusts are not followed", g.domain, found.Name, c.facts.DNSName)
 	}
 	return credspec.Member{Name: found.Name, DNSName: c.facts.DNSName, NetBIOSName: c.facts.NetBIOS}, nil
-}
-
-// checkPluginUser warns where the plugin user, as far as it is known, may not
-// read the managed passwords. The document is right all the same: the right can
-// be given later.
-func (g *generation) checkPluginUser(ctx context.Context, c *connection, accounts []*directory.ServiceAccount) {
-	user := g.secret
-	switch {
-	case g.noFetch != nil:
-		g.warn("", "whether the plugin user may read the managed password is not checked: %v", g.noFetch)
-		return
-	case user == nil && g.host == nil && c.about.secret.Scheme != "":
-		for i, f := range g.login.credentials {
-			if f.ref.Equal(c.about.secret) {
-				user = &g.login.credentials[i]
-			}
-		}
-	}
-	if user == nil {
-		return
-	}
-	if !user.Serves(c.facts.DNSName, c.facts.NetBIOS) {
-		g.warn("", "the agent will refuse the document: the secret %s is of the domain %s and serves no credential spec of %s", user.ref, user.Domain, c.facts.DNSName)
-		return
-	}
-	for _, a := range accounts {
-		access, err := c.Access(ctx, a, user.User)
-		if err != nil {
-			g.warn("", "whether %s may read the managed password of %s is not known: %v", user.User, a.Name, err)
-			continue
-		}
-		if !access.Allowed {
-			message, hint := notAllowed(access, a.Name, c.facts.DNSName)
-			g.warn(hint, "%s", message)
-		}
-	}
-}
-
-// notAllowed says that a user may not read a managed password, and what would
-// give the right.
-func notAllowed(access *directory.Access, account, domain string) (message, hint string) {
-	message = fmt.Sprintf("%s may not read the managed password of %s: those who may are %s", access.User, account, access.WhoMay())
-	if access.Through != nil {
-		message = fmt.Sprintf("%s may not read the managed password of %s: it is denied to %s", access.User, account, access.Through)
-	}
-	for _, reader := range access.Readers {
-		if reader.Group && access.Through == nil {
-			return message, fmt.Sprintf("Add-ADGroupMember %s -Members %s -Server %s", quoted(reader.Name), quoted(access.User), domain)
-		}
-	}
-	return message, fmt.Sprintf("let a group do so that %s is in: Set-ADServiceAccount %s -PrincipalsAllowedToRetrieveManagedPassword GROUP -Server %s",
-		access.User, quoted(account), domain)
 }
 
 // encode writes the document, which must be one that our own validation has

@@ -28,6 +28,7 @@ type login struct {
 	credentials []fetched // of --auth-secret
 	caches      []*directory.CredentialCache
 	standing    *directory.CredentialCache // the default one; nil if there is none, or a flag says who asks
+	unread      error                      // why the default one could not be read
 }
 
 // fetched is a plugin user and where it is from.
@@ -94,9 +95,9 @@ func (s *session) login(c *cli.Context, cfg *config.Config) (_ *login, err error
 		}
 	}
 	if !l.given() {
-		l.standing, err = standingCache()
+		l.standing, l.unread = standingCache()
 	}
-	return l, err
+	return l, nil
 }
 
 // standingCache is the default credential cache; nil if there is none that can be read here.
@@ -192,6 +193,7 @@ const (
 // name may be empty where it is not known yet. other is who asks where no flag
 // names a user of that domain; nil where there is no such user.
 func (l *login) open(ctx context.Context, domain, netbios string, other *fetched) (*connection, error) {
+	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
 	about := verifyError{domain: domain, flags: true}
 	fail := func(step string, err error) (*connection, error) {
 		e := about
@@ -230,7 +232,7 @@ func (l *login) open(ctx context.Context, domain, netbios string, other *fetched
 
 // reach is how the domain is reached.
 func (l *login) reach(domain string) directory.Config {
-	n := l.cfg.Directory.Domains[strings.ToLower(strings.TrimSuffix(domain, "."))]
+	n := l.cfg.Directory.Domains[strings.ToLower(domain)]
 	if l.about(domain) {
 		if len(l.network.Controllers) > 0 {
 			n.Controllers = l.network.Controllers
@@ -271,6 +273,9 @@ func (l *login) asker(domain, netbios string, other *fetched) (*asker, error) {
 	}
 	if l.standing != nil && strings.EqualFold(l.standing.Realm, domain) {
 		return byTickets(l.standing), nil
+	}
+	if l.unread != nil {
+		return nil, l.unread
 	}
 	return nil, &nobodyToAsk{domain}
 }

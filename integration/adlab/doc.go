@@ -9,6 +9,8 @@
 // process that called Start, leaves no process, no mount and no file behind.
 // Users' passwords are made anew by every Start: none is a fixture.
 //
+// Tickets are had from MIT Kerberos' own programs ([Domain.Kinit]).
+//
 // The package knows Samba and how to bring an account into every state in
 // which it cannot log on. It refuses to know the code under test: what it
 // needs from a directory it asks for with an LDAP library. Samba is not

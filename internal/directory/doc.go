@@ -12,6 +12,13 @@
 //
 // [Prove] does all of that and reports every step.
 //
+// It also says what a credential spec has to say, and whether what one says is
+// true, without reading a password:
+//
+//	Client ── FindController ── Authenticate, or FromCache (tickets of kinit)
+//	                                              │ Open ──► Session ── Domain
+//	                                                                 ── ServiceAccount ── Access
+//
 // Passwords are used for Kerberos only and never leave the process: an LDAP
 // simple bind would hand them to the domain controller, and would take an old
 // password for an hour after it was changed. LDAP goes over TLS with channel
