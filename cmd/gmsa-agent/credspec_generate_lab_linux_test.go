@@ -320,9 +320,15 @@ func generateFiles(t *testing.T, l *adlab.Lab) {
 	h.mustGenerate(t, d.Outsider, append(args, "--name", "mission")...)
 	check(h.path("mission.json"), 0o644)
 	h.mustGenerate(t, d.Outsider, append(args, "--file", "-")...)
-	h.write(t, "input", []byte("ObjectId=1;SecretUri=https://x\n"))
+	h.write(t, "input", []byte("ObjectId=7b3bd78e-1c7d-4d2c-8f15-7c5e1a2d3c4b;SecretUri=https://contoso.vault.azure.net/secrets/gmsa\n"))
 	h.mustGenerate(t, d.Outsider, append(args, "--file", folder+"/foreign.json", "--plugin-guid", "ccc2a336-d7f3-4818-a213-272b7924213e", "--plugin-input-file", h.path("input"))...)
 	check(folder+"/foreign.json", 0o600)
+
+	h.write(t, "input", []byte("a password"))
+	code, _, stderr := h.generate(t, d.Outsider, append(args, "--file", folder+"/foreign.json", "--plugin-guid", "{CCC2A336-D7F3-4818-A213-272B7924213E}", "--plugin-input-file", h.path("input"))...)
+	if code != exitDone || !strings.Contains(stderr, "its inputs are ObjectId=GUID;SecretUri=") || strings.Contains(stderr, "a password") {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
 
 	for _, path := range []string{file, folder} {
 		code, stdout, stderr := h.generate(t, d.Outsider, append(args, "--no-clobber", "--file", path)...)

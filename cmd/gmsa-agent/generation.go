@@ -207,7 +207,10 @@ func (g *generation) encode() ([]byte, error) {
 		return nil, err
 	}
 	var wrong []error
-	for _, p := range credspec.Validate(doc) {
+	for _, p := range credspec.Validate(doc, credspec.WithPlugins(hostPlugins(g.login.cfg)...)) {
+		if g.meant(p) {
+			continue
+		}
 		text := p.Path + ": " + p.Message
 		if p.Severity == credspec.SeverityError {
 			wrong = append(wrong, fmt.Errorf("the document would not be valid: %s", text))
@@ -229,6 +232,15 @@ func (g *generation) encode() ([]byte, error) {
 		return nil, usagef("--kube-name: %w", err)
 	}
 	return manifest, nil
+}
+
+// meant says that a problem is what was asked for: another known plugin.
+func (g *generation) meant(p credspec.Problem) bool {
+	if g.host == nil || p.Severity != credspec.SeverityWarning || p.Path != "/ActiveDirectoryConfig/HostAccountConfig/PluginGUID" {
+		return false
+	}
+	_, known := credspec.KnownPlugin(g.host.PluginGUID)
+	return known
 }
 
 // objectName is the Kubernetes object's.
