@@ -34,7 +34,7 @@ func (s *session) credspecValidateCommand() *cli.Command {
 		Description: "A file is a credential spec, or a Kubernetes manifest with GMSACredentialSpec objects (YAML or JSON).\n" +
 			"A folder stands for its *.json, *.yaml and *.yml. \"-\" is standard input. A document with warnings only\n" +
 			"is valid. Exit code 1 if a document is not valid or cannot be read.",
-		Flags: []cli.Flag{outputFlag()},
+		Flags: append([]cli.Flag{outputFlag()}, againstFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 1, -1, "FILE, FOLDER or REF"); err != nil {
 				return err
@@ -47,7 +47,12 @@ func (s *session) credspecValidateCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			judge := &judge{options: []credspec.Option{credspec.WithPlugins(hostPlugins(cfg)...)}}
+			against, err := s.directoryCheck(c, cfg)
+			if err != nil {
+				return err
+			}
+			defer against.close()
+			judge := &judge{options: []credspec.Option{credspec.WithPlugins(hostPlugins(cfg)...)}, against: against.checker(c.Context)}
 			for _, arg := range c.Args().Slice() {
 				names, inFolder, err := specFiles(arg)
 				if err != nil {
@@ -94,6 +99,7 @@ func (s *session) namedDocument(ctx context.Context, source credspec.Source, nam
 // judge collects verdicts.
 type judge struct {
 	options  []credspec.Option
+	against  directoryChecker
 	verdicts []verdict
 	failed   []error
 }
@@ -112,7 +118,9 @@ func (j *judge) document(doc named) {
 	case doc.inFolder && isYAML(doc.name):
 		j.add(verdict{Ref: doc.name, Skipped: "no Kubernetes manifest"})
 	default:
-		j.add(verdict{Ref: doc.name, Problems: credspec.Validate(doc.Data, j.options...), shown: excerptOf(doc.Data)})
+		v := verdict{Ref: doc.name, Problems: credspec.Validate(doc.Data, j.options...), shown: excerptOf(doc.Data)}
+		j.failed = append(j.failed, j.against(&v, doc.document, nil)...)
+		j.add(v)
 	}
 }
 
@@ -124,6 +132,7 @@ func (j *judge) manifest(doc named) {
 			v.Skipped = "no " + manifest.Kind
 		}
 		found = found || !o.Skipped
+		j.failed = append(j.failed, j.against(&v, document{Document: credspec.Document{Data: o.Document}, name: doc.name}, o.Locate)...)
 		j.add(v)
 	}
 	if !found && !doc.inFolder {
