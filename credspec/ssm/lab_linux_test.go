@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/credspec/credspectest"
-	"github.com/gmsa-agent/gmsa-agent/credspec/ssm"
 	"github.com/gmsa-agent/gmsa-agent/integration/awslab"
 	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
@@ -153,32 +151,4 @@ func TestATagIsThatOfOneValue(t *testing.T) {
 	if err != nil || string(third.Data) != "3" {
 		t.Errorf("made again: %q, error %v", third.Data, err)
 	}
-}
-
-// config is one with keys that anybody could have.
-func config(t *testing.T, url string) ssm.Config {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "credentials")
-	if err := os.WriteFile(file, []byte("[default]\naws_access_key_id=AKIATEST\naws_secret_access_key=canary-key\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return ssm.Config{Credentials: "profile", ProfileFile: file, Region: awslab.Region, Endpoints: map[string]string{"ssm": url}}
-}
-
-func source(t *testing.T, cfg ssm.Config) *ssm.Source {
-	t.Helper()
-	s, err := ssm.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-func ref(t *testing.T, text string) credspec.Ref {
-	t.Helper()
-	r, err := credspec.ParseRef(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
 }

@@ -40,7 +40,7 @@ func parse(rest string) (parameter, error) {
 			return parameter{}, fmt.Errorf("%.80q: the ARN's account is not a number: %w", rest, fault.ErrMalformed)
 		}
 		p.partition, p.region = parts[0], parts[2]
-		name = strings.TrimPrefix(parts[4], "parameter/")
+		name = strings.TrimPrefix(parts[4], "parameter") // of which the slash is the name's first
 	} else if !strings.HasPrefix(rest, "/") && strings.Contains(rest, "/") {
 		p.name = "/" + rest
 	}

@@ -13,7 +13,6 @@ import (
 	"unicode"
 
 	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 	"github.com/gmsa-agent/gmsa-agent/internal/outbound"
@@ -54,7 +53,10 @@ func Code(err error) string {
 
 // Status is the HTTP status in an error of the SDK; 0 if it has none.
 func Status(err error) int {
-	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
+	if resp, ok := errors.AsType[interface {
+		error
+		HTTPStatusCode() int
+	}](err); ok {
 		return resp.HTTPStatusCode()
 	}
 	return 0
@@ -88,6 +90,9 @@ func describe(err error) (text string, kind error) {
 		return strings.TrimSpace(fmt.Sprintf("%d %s", status, http.StatusText(status))), kindOf(status, "")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "the answer ends early", fault.ErrUnavailable
+	}
+	if _, ok := errors.AsType[smithy.APIError](err); ok {
+		return "an error without a code", fault.ErrUnavailable // whose text is what the server sent
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err := outbound.Explain(u.Err)

@@ -1,0 +1,93 @@
+package awsclient
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+)
+
+func TestNewRefusesWhatCanNeverWork(t *testing.T) {
+	for name, c := range map[string]Config{
+		"credentials":        {Credentials: "environment"},
+		"region":             {Region: "eu-west-1.evil.example/"},
+		"service":            {Endpoints: map[string]string{"iam": "https://x"}},
+		"endpoint":           {Endpoints: map[string]string{"s3": "minio:9000"}},
+		"endpoint with user": {Endpoints: map[string]string{"s3": "https://canary@minio"}},
+	} {
+		if _, err := New(c); !errors.Is(err, fault.ErrMalformed) || bytes.Contains([]byte(err.Error()), []byte("canary")) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	if _, err := New(Config{}); err != nil {
+		t.Errorf("the zero configuration: %v", err)
+	}
+}
+
+func TestARegionIsTheReferencesOrTheConfiguredOne(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cfg              Config
+		named, partition string
+		want             string
+		kind             error
+	}{
+		"named":             {Config{Region: "eu-west-1"}, "us-east-1", "aws", "us-east-1", nil},
+		"configured":        {Config{Region: "eu-west-1"}, "", "", "eu-west-1", nil},
+		"china":             {Config{Region: "cn-north-1"}, "", "aws-cn", "cn-north-1", nil},
+		"government":        {Config{}, "us-gov-west-1", "aws-us-gov", "us-gov-west-1", nil},
+		"another partition": {Config{Region: "eu-west-1"}, "", "aws-cn", "", fault.ErrMalformed},
+		"a host":            {Config{}, "evil.example/?", "aws", "", fault.ErrMalformed},
+		"none":              {Config{Credentials: "web_identity"}, "", "", "", errors.ErrUnsupported},
+	} {
+		c, err := New(tt.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Region(t.Context(), tt.named, tt.partition)
+		if got != tt.want || tt.kind == nil && err != nil || !errors.Is(err, tt.kind) {
+			t.Errorf("%s: %q, %v, want %q, %v", name, got, err, tt.want, tt.kind)
+		}
+	}
+}
+
+func TestAnAnswerIsReadUpToItsBound(t *testing.T) {
+	for _, extra := range []int{-1, 0, 1, 1000} {
+		body := &boundedBody{io.NopCloser(bytes.NewReader(make([]byte, maxAnswer+extra))), maxAnswer}
+		n, err := io.Copy(io.Discard, struct{ io.Reader }{body})
+		if want := min(maxAnswer, maxAnswer+extra); int(n) != want || (extra > 0) != errors.Is(err, errTooLong) {
+			t.Errorf("%d bytes: read %d, %v", maxAnswer+extra, n, err)
+		}
+	}
+}
+
+func TestWhoWaitsForALoadCanGiveUp(t *testing.T) {
+	c, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.lock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer c.unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.SDK(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestStatusesHaveTheirKinds(t *testing.T) {
+	for status, kind := range map[int]error{
+		http.StatusBadRequest: fault.ErrMalformed, http.StatusUnauthorized: fault.ErrDenied, http.StatusForbidden: fault.ErrDenied,
+		http.StatusNotFound: fault.ErrNotFound, http.StatusRequestTimeout: fault.ErrUnavailable, http.StatusTooManyRequests: fault.ErrUnavailable,
+		http.StatusInternalServerError: fault.ErrUnavailable, http.StatusBadGateway: fault.ErrUnavailable, http.StatusTemporaryRedirect: fault.ErrUnavailable,
+	} {
+		if got := kindOf(status, "Unheard0f"); got != kind {
+			t.Errorf("%d: %v, want %v", status, got, kind)
+		}
+	}
+}
