@@ -69,8 +69,8 @@ func TestRefusalsHaveTheirKindAndNothingOfTheAnswer(t *testing.T) {
 		"slow down":              {refusal(503, "SlowDown", ""), fault.ErrUnavailable, "503 SlowDown"},
 		"internal error":         {refusal(500, "InternalError", ""), fault.ErrUnavailable, "500 InternalError"},
 		"key too long":           {refusal(400, "KeyTooLongError", ""), fault.ErrMalformed, "400 KeyTooLongError"},
-		"a proxy's page":         {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>canary", 502) }, fault.ErrUnavailable, "502"},
-		"a redirect of somebody": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/canary", 307) }, fault.ErrUnavailable, "307"},
+		"a proxy's page":         {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>canary", http.StatusBadGateway) }, fault.ErrUnavailable, "502"},
+		"a redirect of somebody": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/canary", http.StatusTemporaryRedirect) }, fault.ErrUnavailable, "307"},
 		"not modified unasked":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, fault.ErrUnavailable, "304"},
 		"endless refusal": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(403)

@@ -121,7 +121,7 @@ func (s *Source) getFrom(ctx context.Context, sdk aws.Config, region string, obj
 	defer out.Body.Close()
 	size := aws.ToInt64(out.ContentLength)
 	if size > credspec.MaxSize {
-		return credspec.Document{}, tooLong
+		return credspec.Document{}, errTooLong
 	}
 	// The SDK compares the checksum that S3 has of the object at its end.
 	data, err := io.ReadAll(io.LimitReader(out.Body, credspec.MaxSize+1))
@@ -131,7 +131,7 @@ func (s *Source) getFrom(ctx context.Context, sdk aws.Config, region string, obj
 	case err != nil:
 		return credspec.Document{}, fmt.Errorf("the object came incomplete or damaged: %w", fault.ErrUnavailable)
 	case len(data) > credspec.MaxSize:
-		return credspec.Document{}, tooLong
+		return credspec.Document{}, errTooLong
 	case out.ContentLength != nil && int64(len(data)) != size:
 		return credspec.Document{}, fmt.Errorf("%d bytes came of %d: %w", len(data), size, fault.ErrUnavailable)
 	}
@@ -144,7 +144,7 @@ func isETag(tag string) bool {
 	return tag != "" && strings.IndexFunc(tag, func(r rune) bool { return r <= ' ' || r >= 0x7f }) < 0
 }
 
-var tooLong = fmt.Errorf("is longer than %d bytes: %w", credspec.MaxSize, fault.ErrMalformed)
+var errTooLong = fmt.Errorf("is longer than %d bytes: %w", credspec.MaxSize, fault.ErrMalformed)
 
 // explain says what was not found or not allowed, as far as S3 says it.
 func (s *Source) explain(ctx context.Context, obj object, f *failure) error {

@@ -64,7 +64,7 @@ func TestRefusalsHaveTheirKindAndNothingOfTheAnswer(t *testing.T) {
 		"throttled":            {refusal(400, "ThrottlingException", ""), fault.ErrUnavailable, "400 ThrottlingException"},
 		"internal error":       {refusal(500, "InternalServerError", ""), fault.ErrUnavailable, "500 InternalServerError"},
 		"not a name":           {refusal(400, "ValidationException", ""), fault.ErrMalformed, "400 ValidationException"},
-		"a proxy's page":       {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>canary", 502) }, fault.ErrUnavailable, "502"},
+		"a proxy's page":       {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>canary", http.StatusBadGateway) }, fault.ErrUnavailable, "502"},
 		"no JSON":              {text("canary"), fault.ErrUnavailable, ""},
 		"nothing":              {text("{}"), fault.ErrUnavailable, "has no value"},
 		"cut off":              {text(`{"Parameter": {"Type": "String", "Value": "canary`), fault.ErrUnavailable, ""},
