@@ -3,16 +3,12 @@ package credspec
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.yaml.in/yaml/v4"
-
-	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -89,27 +85,6 @@ func fields(t *testing.T, v any) (m map[string]any) {
 	return m
 }
 
-func TestAManifestHasTheDocumentAndNothingElse(t *testing.T) {
-	for name, spec := range generated() {
-		manifest, err := spec.Manifest("emea-webapp01")
-		if err != nil {
-			t.Fatal(err)
-		}
-		checkGolden(t, name+".yaml", manifest)
-		var object map[string]any
-		if err := yaml.Load(manifest, &object); err != nil {
-			t.Fatal(err)
-		}
-		want := map[string]any{
-			"apiVersion": "windows.k8s.io/v1", "kind": "GMSACredentialSpec",
-			"metadata": map[string]any{"name": "emea-webapp01"}, "credspec": fields(t, spec),
-		}
-		if diff := cmp.Diff(want, object); diff != "" {
-			t.Errorf("%s: %s", name, diff)
-		}
-	}
-}
-
 func TestAnAccountThatIsGivenTwiceIsListedOnce(t *testing.T) {
 	once, err := Generate(emea, "webapp01", nil, nil).Encode()
 	if err != nil {
@@ -121,34 +96,5 @@ func TestAnAccountThatIsGivenTwiceIsListedOnce(t *testing.T) {
 	}
 	if !bytes.Equal(once, twice) {
 		t.Errorf("%s", twice)
-	}
-}
-
-// Kubernetes reads manifests as YAML 1.1, where NO and 0x1 are no strings.
-func TestAManifestQuotesWhatYAMLTakesForSomethingElse(t *testing.T) {
-	for _, name := range []string{"NO", "on", "y", "0x1", "1_000", "12e3", "010", "null", "~", "1:20"} {
-		d := emea
-		d.NetBIOSName = name
-		manifest, err := Generate(d, "webapp01", nil, nil).Manifest("x")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if bytes.Contains(manifest, []byte("NetBiosName: "+name+"\n")) {
-			t.Errorf("%s", manifest)
-		}
-	}
-}
-
-func TestAManifestsNameIsWhatKubernetesTakes(t *testing.T) {
-	spec := Generate(emea, "webapp01", nil, nil)
-	for _, name := range []string{"a", "webapp-01", "a.b-c.9"} {
-		if _, err := spec.Manifest(name); err != nil {
-			t.Error(err)
-		}
-	}
-	for _, name := range []string{"", "WebApp", "web_app", "-a", "a-", "a..b", ".a", "a.", "ä", string(bytes.Repeat([]byte("a"), 254))} {
-		if _, err := spec.Manifest(name); !errors.Is(err, fault.ErrMalformed) {
-			t.Errorf("%q: %v", name, err)
-		}
 	}
 }

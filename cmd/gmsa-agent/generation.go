@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/gmsa-agent/gmsa-agent/credspec"
+	"github.com/gmsa-agent/gmsa-agent/credspec/manifest"
 	"github.com/gmsa-agent/gmsa-agent/internal/config"
 	"github.com/gmsa-agent/gmsa-agent/internal/directory"
 )
@@ -224,7 +225,7 @@ func (g *generation) encode() ([]byte, error) {
 	if g.format == formatJSON {
 		return doc, nil
 	}
-	manifest, err := g.spec.Manifest(g.objectName())
+	manifest, err := manifest.Write(g.spec, g.objectName())
 	if err != nil && g.kubeName == "" {
 		return nil, usagef("--kube-name is missing: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gmsa-agent/gmsa-agent/credspec"
+	"github.com/gmsa-agent/gmsa-agent/credspec/manifest"
 )
 
 // What Manifest writes must be what the API server takes, and what comes back
@@ -26,7 +27,7 @@ func TestAWrittenManifestIsTakenAndComesBack(t *testing.T) {
 		},
 	} {
 		spec := credspec.Generate(domain, "webapp01", additional, host)
-		manifest, err := spec.Manifest(name)
+		manifest, err := manifest.Write(spec, name)
 		if err != nil {
 			t.Fatal(err)
 		}

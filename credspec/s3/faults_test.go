@@ -60,18 +60,20 @@ func TestRefusalsHaveTheirKindAndNothingOfTheAnswer(t *testing.T) {
 		kind   error
 		text   string
 	}{
-		"no permission":          {refusal(403, "AccessDenied", "Access Denied"), fault.ErrDenied, "the agent may not read it (s3:GetObject)"},
-		"no permission for KMS":  {refusal(403, "AccessDenied", kms), fault.ErrDenied, "the agent needs kms:Decrypt"},
-		"disabled KMS key":       {refusal(400, "KMS.DisabledException", "is disabled"), fault.ErrDenied, "400 KMS.DisabledException"},
-		"expired":                {refusal(400, "ExpiredToken", "The provided token has expired."), fault.ErrDenied, "400 ExpiredToken"},
-		"clock":                  {refusal(403, "RequestTimeTooSkewed", ""), fault.ErrUnavailable, "403 RequestTimeTooSkewed"},
-		"archived":               {refusal(403, "InvalidObjectState", ""), fault.ErrUnavailable, "restored first"},
-		"slow down":              {refusal(503, "SlowDown", ""), fault.ErrUnavailable, "503 SlowDown"},
-		"internal error":         {refusal(500, "InternalError", ""), fault.ErrUnavailable, "500 InternalError"},
-		"key too long":           {refusal(400, "KeyTooLongError", ""), fault.ErrMalformed, "400 KeyTooLongError"},
-		"a proxy's page":         {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>canary", http.StatusBadGateway) }, fault.ErrUnavailable, "502"},
-		"a redirect of somebody": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/canary", http.StatusTemporaryRedirect) }, fault.ErrUnavailable, "307"},
-		"not modified unasked":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, fault.ErrUnavailable, "304"},
+		"no permission":         {refusal(403, "AccessDenied", "Access Denied"), fault.ErrDenied, "the agent may not read it (s3:GetObject)"},
+		"no permission for KMS": {refusal(403, "AccessDenied", kms), fault.ErrDenied, "the agent needs kms:Decrypt"},
+		"disabled KMS key":      {refusal(400, "KMS.DisabledException", "is disabled"), fault.ErrDenied, "400 KMS.DisabledException"},
+		"expired":               {refusal(400, "ExpiredToken", "The provided token has expired."), fault.ErrDenied, "400 ExpiredToken"},
+		"clock":                 {refusal(403, "RequestTimeTooSkewed", ""), fault.ErrUnavailable, "403 RequestTimeTooSkewed"},
+		"archived":              {refusal(403, "InvalidObjectState", ""), fault.ErrUnavailable, "restored first"},
+		"slow down":             {refusal(503, "SlowDown", ""), fault.ErrUnavailable, "503 SlowDown"},
+		"internal error":        {refusal(500, "InternalError", ""), fault.ErrUnavailable, "500 InternalError"},
+		"key too long":          {refusal(400, "KeyTooLongError", ""), fault.ErrMalformed, "400 KeyTooLongError"},
+		"a proxy's page":        {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>canary", http.StatusBadGateway) }, fault.ErrUnavailable, "502"},
+		"a redirect of somebody": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/canary", http.StatusTemporaryRedirect)
+		}, fault.ErrUnavailable, "307"},
+		"not modified unasked": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(304) }, fault.ErrUnavailable, "304"},
 		"endless refusal": {func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(403)
 			for range 9 << 10 {

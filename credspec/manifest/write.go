@@ -1,4 +1,4 @@
-package credspec
+package manifest
 
 import (
 	"fmt"
@@ -6,16 +6,17 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 )
 
-// Manifest writes a document as a Kubernetes manifest in YAML: an object of
+// Write writes a document as a Kubernetes manifest in YAML: an object of
 // kind GMSACredentialSpec, which belongs to the cluster and to no namespace. It
 // refuses a name that Kubernetes does not take.
 //
 // The object's definition knows the members that Spec has fields for, and the
 // API server drops all others without a word; so they are not written, either.
-func (s *Spec) Manifest(name string) ([]byte, error) {
+func Write(s *credspec.Spec, name string) ([]byte, error) {
 	if err := checkObjectName(name); err != nil {
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func (s *Spec) Manifest(name string) ([]byte, error) {
 			} `yaml:"ActiveDirectoryConfig"`
 		} `yaml:"credspec"`
 	}
-	m.APIVersion, m.Kind, m.Metadata.Name = "windows.k8s.io/v1", "GMSACredentialSpec", name
+	m.APIVersion, m.Kind, m.Metadata.Name = Group+"/v1", Kind, name
 	m.Credspec.CmsPlugins = s.CmsPlugins
 	d, join := s.DomainJoinConfig, &m.Credspec.DomainJoinConfig
 	join.Sid, join.MachineAccountName, join.Guid = d.Sid, d.MachineAccountName, d.Guid
@@ -80,8 +81,8 @@ func checkObjectName(name string) error {
 			label[0] != '-' && label[len(label)-1] != '-'
 	}
 	if !ok {
-		return fmt.Errorf("%s is not a name for a Kubernetes object: %w: small letters, digits, - and . are allowed, at most %d, and letters or digits at both ends",
-			show(name), fault.ErrMalformed, longest)
+		return fmt.Errorf("%.64q is not a name for a Kubernetes object: %w: small letters, digits, - and . are allowed, at most %d, and letters or digits at both ends",
+			name, fault.ErrMalformed, longest)
 	}
 	return nil
 }
