@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -66,9 +68,7 @@ func startWholeChain(t *testing.T) *chain {
 	}
 	for file, d := range map[string]*adlab.Domain{contosoSpec: ad.Contoso, fabrikamSpec: ad.Fabrikam} {
 		o.CCG.Domains[d.DNSName] = directory.Config{DNS: []string{d.DNS}, CAFile: d.CAFile}
-		if o.Agent.Specs[file], err = d.CredentialSpec(t.Context(), "webapp01"); err != nil {
-			t.Fatal(err)
-		}
+		o.Agent.Specs[file] = generated(t, d, "webapp01")
 	}
 	l, ctx := startChain(t, o)
 	for name, d := range map[string]*adlab.Domain{"contoso": ad.Contoso, "fabrikam": ad.Fabrikam} {
@@ -78,6 +78,32 @@ func startWholeChain(t *testing.T) *chain {
 		}
 	}
 	return &chain{T: t, lab: l, ctx: ctx, ad: ad}
+}
+
+// generated is what "credspec generate" writes of an account, on Linux, as an
+// administrator's pipeline would.
+func generated(t *testing.T, d *adlab.Domain, account string) []byte {
+	t.Helper()
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte(d.Plugin.Password), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	root, err := lab.ModuleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./cmd/gmsa-agent", "credspec", "generate",
+		"--domain", d.DNSName, "--account", account, "--user", d.Plugin.Name, "--password-file", password,
+		"--dc", d.Host+"="+d.IP.String(), "--ca-file", d.CAFile)
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	return out
 }
 
 // asks makes a container that asks for a credential spec by annotation.
