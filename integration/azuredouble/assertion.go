@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -19,6 +20,10 @@ const (
 	issuer           = "https://oidc.azuredouble.example/"
 	exchangeAudience = "api://AzureADTokenExchange"
 )
+
+// cluster signs service accounts' tokens. Making it takes long: the doubles of
+// a process have the same, and those that need none make none.
+var cluster = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
 
 // skew is how far Entra ID lets clocks differ.
 const skew = 5 * time.Minute
@@ -49,7 +54,11 @@ func (c claims) isFor(audience string) bool {
 
 // ServiceAccountToken is what a kubelet projects for a service account. It is
 // valid from now on, or, with a negative time, until that long ago.
-func (d *Double) ServiceAccountToken(subject string, valid time.Duration) string {
+func (d *Double) ServiceAccountToken(subject string, valid time.Duration) (string, error) {
+	key, err := cluster()
+	if err != nil {
+		return "", err
+	}
 	now := time.Now()
 	c := map[string]any{
 		"iss": issuer, "sub": subject, "aud": []string{exchangeAudience},
@@ -59,11 +68,8 @@ func (d *Double) ServiceAccountToken(subject string, valid time.Duration) string
 	b64 := base64.RawURLEncoding.EncodeToString
 	signed := b64([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + b64(body)
 	hash := sha256.Sum256([]byte(signed))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, d.cluster, crypto.SHA256, hash[:])
-	if err != nil {
-		return "" // the key is one that was made for this
-	}
-	return signed + "." + b64(signature)
+	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, hash[:])
+	return signed + "." + b64(signature), err
 }
 
 // check checks a client assertion: one of the cluster's service accounts, or
@@ -86,12 +92,15 @@ func (d *Double) check(assertion string, app Application, endpoint string) (code
 		return 700024, "Client assertion is not within its valid time range."
 	}
 	if c.Issuer == issuer {
+		key, err := cluster()
 		switch {
+		case err != nil:
+			return 50027, "The issuer's key cannot be had."
 		case !slices.Contains(app.subjects, c.Subject):
 			return 700213, "No matching federated identity record found for presented assertion subject."
 		case !c.isFor(exchangeAudience):
 			return 700212, "No matching federated identity record found for presented assertion audience."
-		case !verify(h.Algorithm, &d.cluster.PublicKey, hash[:], signature):
+		case !verify(h.Algorithm, &key.PublicKey, hash[:], signature):
 			return 50027, "JWT token signature is invalid."
 		}
 		return 0, ""

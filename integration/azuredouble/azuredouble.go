@@ -25,7 +25,6 @@ package azuredouble
 import (
 	"context"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -50,12 +49,11 @@ type Double struct {
 	// IMDS is "127.0.0.1:PORT", without TLS.
 	Address, IMDS string
 
-	stop    context.CancelFunc // of what waits in a handler
-	stops   context.Context
-	close   []io.Closer
-	served  sync.WaitGroup
-	ca      *authority
-	cluster *rsa.PrivateKey // signs service accounts' tokens
+	stop   context.CancelFunc // of what waits in a handler
+	stops  context.Context
+	close  []io.Closer
+	served sync.WaitGroup
+	ca     *authority
 
 	mu           sync.Mutex
 	presents     Certificate
@@ -111,9 +109,6 @@ func Start() (*Double, error) {
 
 func (d *Double) start() (err error) {
 	if d.ca, err = newAuthority("azuredouble CA"); err != nil {
-		return err
-	}
-	if d.cluster, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
 		return err
 	}
 	secure := d.server(http.HandlerFunc(d.secure))

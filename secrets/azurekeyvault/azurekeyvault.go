@@ -15,6 +15,7 @@ package azurekeyvault
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -174,13 +175,27 @@ func (s *Store) get(ctx context.Context, t target, id identity) (*secrets.Creden
 	if err != nil {
 		return nil, err
 	}
+	cred, err := c.read(ctx, t, id)
+	if e, ok := errors.AsType[*unauthorizedError](err); ok && e.cached {
+		// The SDK's cache outlives a client, and the vault refuses what was in
+		// it. The credential has seen that now, and gets another token.
+		cred, err = c.read(ctx, t, id)
+	}
+	return cred, err
+}
+
+// read reads the secret.
+func (c client) read(ctx context.Context, t target, id identity) (*secrets.Credential, error) {
 	x := new(exchange)
 	var answer *http.Response
-	ctx = policy.WithCaptureResponse(x.in(ctx), &answer)
-	got, err := c.GetSecret(ctx, t.name, t.version, nil)
+	got, err := c.GetSecret(policy.WithCaptureResponse(x.in(ctx), &answer), t.name, t.version, nil)
 	defer wipe(answer)
 	if err != nil {
-		return nil, t.explain(ctx, x, err, id)
+		err = t.explain(ctx, x, err, id)
+		if e, ok := errors.AsType[*unauthorizedError](err); ok {
+			e.cached = c.credential.wasCached()
+		}
+		return nil, err
 	}
 	return t.read(got.Secret)
 }

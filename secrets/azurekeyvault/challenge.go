@@ -14,26 +14,25 @@ import (
 // maxChallenge bounds the parameters of a challenge, in bytes.
 const maxChallenge = 16 << 10
 
-// vet checks a vault's 401, and says it again so that the SDK can't misread it.
+// vet checks a vault's challenge, and says it again so that the SDK can't
+// misread it; "" if there is none to act on.
 //
 // A vault says for which service and in which tenant it wants a token. The SDK
 // believes it if the vault's host ends in the service's, and "net" is such an
 // end; here it is the one service that the vault's host stands for. The tenant
 // is only compared with the identity's.
-func (t target) vet(resp *http.Response) error {
-	said, ok := bearerChallenge(resp.Header.Values("WWW-Authenticate"))
-	resp.Header.Del("WWW-Authenticate")
+func (t target) vet(h http.Header) (challenge string, err error) {
+	said, ok := bearerChallenge(h.Values("WWW-Authenticate"))
 	if !ok {
-		return nil // there is nothing that the SDK could act on
+		return "", nil // there is nothing that the SDK could act on
 	}
 	if said["error"] == "insufficient_claims" {
 		// Continuous access evaluation: the token must say more.
 		claims, err := base64.StdEncoding.DecodeString(said["claims"])
 		if err != nil || !json.Valid(claims) {
-			return fmt.Errorf("%s asks for a token with claims that are none: %w", t.host, fault.ErrMalformed)
+			return "", fmt.Errorf("%s asks for a token with claims that are none: %w", t.host, fault.ErrMalformed)
 		}
-		resp.Header.Set("WWW-Authenticate", `Bearer realm="", error="insufficient_claims", claims="`+base64.StdEncoding.EncodeToString(claims)+`"`)
-		return nil
+		return `Bearer realm="", error="insufficient_claims", claims="` + base64.StdEncoding.EncodeToString(claims) + `"`, nil
 	}
 	resource := said["scope"]
 	if resource == "" {
@@ -41,18 +40,17 @@ func (t target) vet(resp *http.Response) error {
 	}
 	resource = strings.TrimSuffix(strings.TrimSuffix(resource, "/.default"), "/")
 	if !strings.EqualFold(resource, t.cloud.audience) {
-		return fmt.Errorf("%s asks for a token for something else than %s: %w", t.host, t.cloud.audience, fault.ErrDenied)
+		return "", fmt.Errorf("%s asks for a token for something else than %s: %w", t.host, t.cloud.audience, fault.ErrDenied)
 	}
 	u, err := url.Parse(said["authorization"])
 	if err != nil {
-		return fmt.Errorf("%s does not say which tenant it belongs to: %w", t.host, fault.ErrMalformed)
+		return "", fmt.Errorf("%s does not say which tenant it belongs to: %w", t.host, fault.ErrMalformed)
 	}
 	tenant, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
 	if tenant = strings.ToLower(tenant); !guid.MatchString(tenant) {
-		return fmt.Errorf("%s does not say which tenant it belongs to: %w", t.host, fault.ErrMalformed)
+		return "", fmt.Errorf("%s does not say which tenant it belongs to: %w", t.host, fault.ErrMalformed)
 	}
-	resp.Header.Set("WWW-Authenticate", fmt.Sprintf(`Bearer authorization="https://%s/%s", resource="%s"`, t.cloud.authorities[0], tenant, t.cloud.audience))
-	return nil
+	return fmt.Sprintf(`Bearer authorization="https://%s/%s", resource="%s"`, t.cloud.authorities[0], tenant, t.cloud.audience), nil
 }
 
 // bearerChallenge returns the parameters of the first Bearer challenge

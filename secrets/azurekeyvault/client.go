@@ -11,7 +11,10 @@ import (
 )
 
 // client asks one vault as one identity.
-type client struct{ *azsecrets.Client }
+type client struct {
+	*azsecrets.Client
+	credential *credential
+}
 
 type clientKey struct {
 	host string
@@ -50,14 +53,11 @@ func (s *Store) connect(t target, c *credential) (client, error) {
 	f := &fence{
 		name: t.host, via: s.tls,
 		allows: func(u *url.URL) bool { return u.Scheme == "https" && u.Host == t.host },
-		retell: func(resp *http.Response, body []byte) (codes, error) {
-			if resp.StatusCode == http.StatusUnauthorized {
-				if err := t.vet(resp); err != nil {
-					return codes{}, err
-				}
+		retell: func(status int, h http.Header, body []byte) (said codes, challenge string, err error) {
+			if status == http.StatusUnauthorized {
+				challenge, err = t.vet(h)
 			}
-			resp.Header.Del("x-ms-error-code") // the SDK would print it
-			return vaultAnswer(body), nil
+			return vaultAnswer(body), challenge, err
 		},
 	}
 	// The SDK checks, too, that the challenge is the vault's.
@@ -66,5 +66,5 @@ func (s *Store) connect(t target, c *credential) (client, error) {
 	if err != nil {
 		return client{}, fmt.Errorf("%s cannot be asked: %w", t.host, fault.ErrUnavailable)
 	}
-	return client{got}, nil
+	return client{got, c}, nil
 }

@@ -122,9 +122,10 @@ func (c codes) meaning() string {
 	return innerCodes[c.inner]
 }
 
-// seconds is a Retry-After that is a small number.
-func seconds(header string) string {
-	if n, err := strconv.Atoi(header); err == nil && n > 0 && n < 100_000 {
+// number is a header's value that is a small number; else "". A Retry-After
+// that is a date, which none of these services sends, counts as none.
+func number(header string) string {
+	if n, err := strconv.Atoi(header); err == nil && n > 0 && n < 1_000_000 {
 		return strconv.Itoa(n)
 	}
 	return ""

@@ -117,7 +117,9 @@ func checkRegion() error {
 	return nil
 }
 
-func retellOAuth(_ *http.Response, body []byte) (codes, error) { return oauthAnswer(body), nil }
+func retellOAuth(_ int, _ http.Header, body []byte) (codes, string, error) {
+	return oauthAnswer(body), "", nil
+}
 
 // credential is what a vault's client gets its tokens from.
 type credential struct {
@@ -126,8 +128,9 @@ type credential struct {
 	cloud cloud
 	host  string
 
-	mu   sync.Mutex
-	last string // the token that was given out last
+	mu     sync.Mutex
+	last   string // the token that was given out last
+	cached bool   // nobody was asked for it
 }
 
 // tokenError says why there is no token. The SDK's own errors have what a
@@ -158,10 +161,17 @@ func (c *credential) GetToken(ctx context.Context, o policy.TokenRequestOptions)
 	if err != nil {
 		return azcore.AccessToken{}, &tokenError{c.explain(ctx, x)}
 	}
+	status, _, _, _ := x.last()
 	c.mu.Lock()
-	c.last = token.Token
+	c.last, c.cached = token.Token, status == 0
 	c.mu.Unlock()
 	return token, nil
+}
+
+func (c *credential) wasCached() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cached
 }
 
 // wasRefused: the client keeps a token until it is due. If it asks for one

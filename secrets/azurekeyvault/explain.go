@@ -25,7 +25,7 @@ func (t target) explain(ctx context.Context, x *exchange, err error, id identity
 	case status == http.StatusOK:
 		return fmt.Errorf("%s answers with something else than a secret: %w", t.host, fault.ErrMalformed)
 	case status == http.StatusUnauthorized:
-		return fmt.Errorf("%s does not accept the token of %s: %w", t.host, id, fault.ErrDenied)
+		return &unauthorizedError{host: t.host, id: id}
 	case status == http.StatusForbidden && said.meaning() != "":
 		return fmt.Errorf("%s refuses %s: %s (%s): %w", t.host, id, said.meaning(), said.inner, fault.ErrDenied)
 	case status == http.StatusForbidden:
@@ -39,6 +39,19 @@ func (t target) explain(ctx context.Context, x *exchange, err error, id identity
 	}
 	return unavailable(t.host, status, said, wait)
 }
+
+// unauthorizedError is a vault's refusal of a token.
+type unauthorizedError struct {
+	host   string
+	id     identity
+	cached bool // the token was in the SDK's cache before
+}
+
+func (e *unauthorizedError) Error() string {
+	return fmt.Sprintf("%s does not accept the token of %s: %v", e.host, e.id, fault.ErrDenied)
+}
+
+func (*unauthorizedError) Unwrap() error { return fault.ErrDenied }
 
 // unavailable is for what may be different next time.
 func unavailable(who string, status int, said codes, wait string) error {

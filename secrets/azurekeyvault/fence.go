@@ -33,7 +33,7 @@ type fence struct {
 	name   string // of the service, for errors
 	via    http.RoundTripper
 	allows func(*url.URL) bool
-	retell func(*http.Response, []byte) (codes, error) // an answer that is not 200
+	retell func(status int, h http.Header, body []byte) (said codes, challenge string, err error) // an answer that is not 200
 }
 
 // Do implements the SDK's policy.Transporter.
@@ -62,22 +62,40 @@ func (f *fence) do(r *http.Request) (*http.Response, codes, error) {
 		clear(body)
 		return nil, said, final(fmt.Errorf("%s answers with more than %d bytes: %w", f.name, maxAnswer, fault.ErrMalformed))
 	}
+	was := resp.Header
+	resp.Header, resp.Trailer = retold(was), nil
+	resp.Status = fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode)) // the phrase is the server's
 	if resp.StatusCode == http.StatusOK {
-		if kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		if kind, _, err := mime.ParseMediaType(was.Get("Content-Type")); err != nil || kind != "application/json" {
 			clear(body)
 			return nil, said, final(fmt.Errorf("%s answers with something else than JSON: %w", f.name, fault.ErrMalformed))
 		}
 	} else {
-		said, err = f.retell(resp, body)
+		var challenge string
+		said, challenge, err = f.retell(resp.StatusCode, was, body)
 		clear(body)
 		if err != nil {
 			return nil, said, final(err)
+		}
+		if challenge != "" {
+			resp.Header.Set("WWW-Authenticate", challenge)
 		}
 		body = said.json()
 	}
 	resp.ContentLength = int64(len(body))
 	resp.Body = &held{Reader: bytes.NewReader(body), b: body}
 	return resp, said, nil
+}
+
+// retold are the headers that the SDK gets: it acts on few, and prints more.
+func retold(h http.Header) http.Header {
+	to := http.Header{"Content-Type": {"application/json"}}
+	for _, name := range []string{"Retry-After", "Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
+		if n := number(h.Get(name)); n != "" {
+			to.Set(name, n)
+		}
+	}
+	return to
 }
 
 // unanswered says why there is no whole answer.
@@ -118,7 +136,7 @@ type exchange struct {
 	mu     sync.Mutex
 	status int // 0: no answer
 	codes  codes
-	wait   string // Retry-After, if it is a number of seconds
+	wait   string // Retry-After, in seconds; "" if there is none
 	err    error
 }
 
@@ -141,7 +159,7 @@ func (x *exchange) note(resp *http.Response, said codes, err error) {
 	defer x.mu.Unlock()
 	x.status, x.codes, x.wait, x.err = 0, said, "", err
 	if resp != nil {
-		x.status, x.wait = resp.StatusCode, seconds(resp.Header.Get("Retry-After"))
+		x.status, x.wait = resp.StatusCode, resp.Header.Get("Retry-After")
 	}
 }
 
