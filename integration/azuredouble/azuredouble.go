@@ -23,16 +23,19 @@
 package azuredouble
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 )
@@ -54,11 +57,13 @@ type Double struct {
 	close  []io.Closer
 	served sync.WaitGroup
 	ca     *authority
+	dns    string // "127.0.0.1:PORT", by UDP
 
 	mu           sync.Mutex
 	presents     Certificate
 	leaves       map[string]*tls.Certificate // by name
 	vaults       map[string]*Vault           // by host
+	names        map[string]netip.Addr       // of the DNS, instead of where they are served
 	identities   []*Identity                 // assigned to the host
 	applications map[string]*Application     // by client id
 	tokens       map[string]*token
@@ -88,12 +93,21 @@ type Request struct {
 	Form   map[string][]string // what was posted
 }
 
+// Options choose a double.
+type Options struct {
+	// Address is where vaults and Entra ID are served, "127.0.0.1:0" if empty.
+	// With port 443, a client that resolves names by [Double.Resolver] and
+	// trusts [Double.CertificatePEM] reaches them as it reaches Azure.
+	Address string
+}
+
 // Start starts a double; the caller stops it.
-func Start() (*Double, error) {
+func Start(opts Options) (*Double, error) {
 	d := &Double{
 		Tenant:       NewID(),
 		leaves:       map[string]*tls.Certificate{},
 		vaults:       map[string]*Vault{},
+		names:        map[string]netip.Addr{},
 		applications: map[string]*Application{},
 		tokens:       map[string]*token{},
 		faults:       map[Service][]Fault{},
@@ -101,22 +115,25 @@ func Start() (*Double, error) {
 		requests:     map[Service][]Request{},
 	}
 	d.stops, d.stop = context.WithCancel(context.Background())
-	if err := d.start(); err != nil {
+	if err := d.start(cmp.Or(opts.Address, "127.0.0.1:0")); err != nil {
 		return nil, errors.Join(err, d.Stop())
 	}
 	return d, nil
 }
 
-func (d *Double) start() (err error) {
+func (d *Double) start(address string) (err error) {
 	if d.ca, err = newAuthority("azuredouble CA"); err != nil {
 		return err
 	}
 	secure := d.server(http.HandlerFunc(d.secure))
 	secure.TLSConfig = &tls.Config{GetCertificate: d.certificate}
-	if d.Address, err = d.listen(func(ln net.Listener) error { return secure.ServeTLS(ln, "", "") }); err != nil {
+	if d.Address, err = d.listen(address, func(ln net.Listener) error { return secure.ServeTLS(ln, "", "") }); err != nil {
 		return err
 	}
-	d.IMDS, err = d.listen(d.server(d.part(IMDS, http.HandlerFunc(d.imds))).Serve)
+	if d.dns, err = d.serveDNS(); err != nil {
+		return err
+	}
+	d.IMDS, err = d.listen("127.0.0.1:0", d.server(d.part(IMDS, http.HandlerFunc(d.imds))).Serve)
 	return err
 }
 
@@ -126,8 +143,8 @@ func (d *Double) server(h http.Handler) *http.Server {
 	return s
 }
 
-func (d *Double) listen(serve func(net.Listener) error) (addr string, err error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+func (d *Double) listen(at string, serve func(net.Listener) error) (addr string, err error) {
+	ln, err := net.Listen("tcp", at)
 	if err != nil {
 		return "", err
 	}
@@ -172,6 +189,11 @@ func (d *Double) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(d.ca.cert)
 	return pool
+}
+
+// CertificatePEM is the CA's certificate.
+func (d *Double) CertificatePEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: d.ca.cert.Raw})
 }
 
 // secure serves vaults and Entra ID, which the name of the server tells apart.

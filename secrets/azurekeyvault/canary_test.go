@@ -71,9 +71,6 @@ func TestTheEnvironmentTurnsNoLogOn(t *testing.T) {
 		everything(t, newLab(t))
 		return
 	}
-	if _, listening := os.LookupEnv("GOCOVERDIR"); listening {
-		t.Log("what covers writes to standard error, too")
-	}
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

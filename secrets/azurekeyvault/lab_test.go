@@ -30,11 +30,17 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	d, err := azuredouble.Start()
+	d, err := azuredouble.Start(azuredouble.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.Stop() })
+	return fill(t, d)
+}
+
+// fill makes a lab of a double.
+func fill(t *testing.T, d *azuredouble.Double) *lab {
+	t.Helper()
 	v, err := d.Vault(host)
 	if err != nil {
 		t.Fatal(err)
