@@ -186,7 +186,7 @@ func TestWhatAnApplicationProvesItselfWithGoesToEntraIDOnly(t *testing.T) {
 	}))
 	refused(t, l, l.open(t, cfg), gmsa, fault.ErrDenied, "at another place than its own")
 	for _, r := range l.Requests(azuredouble.KeyVault) {
-		if r.Form != nil && len(r.Form) != 0 {
+		if len(r.Form) != 0 {
 			t.Errorf("the vault got %v", r.Form)
 		}
 	}
