@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/credspec/ssm"
 )
 
@@ -29,13 +28,4 @@ func source(t *testing.T, cfg ssm.Config) *ssm.Source {
 		t.Fatal(err)
 	}
 	return s
-}
-
-func ref(t *testing.T, text string) credspec.Ref {
-	t.Helper()
-	r, err := credspec.ParseRef(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
 }

@@ -152,3 +152,12 @@ func TestATagIsThatOfOneValue(t *testing.T) {
 		t.Errorf("made again: %q, error %v", third.Data, err)
 	}
 }
+
+func ref(t *testing.T, text string) credspec.Ref {
+	t.Helper()
+	r, err := credspec.ParseRef(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
