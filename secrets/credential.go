@@ -1,6 +1,9 @@
 package secrets
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Credential is a plugin user's account and password.
 type Credential struct {
@@ -16,6 +19,10 @@ type Credential struct {
 	// with equal versions had equal content. It is not secret. Empty if the
 	// store cannot tell.
 	Version string
+	// Expires is when the store takes the credential back or replaces it, as far
+	// as it says: the end of a lease, the next rotation. Zero if it does not
+	// say. Nobody is given the credential from then on.
+	Expires time.Time
 }
 
 // Clone returns a credential whose password is independent of c's.
