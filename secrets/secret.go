@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/locked"
 )
@@ -17,10 +18,10 @@ const redacted = "[redacted]"
 // encoded, alone or inside of other values, the result is "[redacted]" or the
 // address of a function.
 //
-// A Secret is a reference: copies of the value share the bytes, so that wiping
-// one wipes them all. Who wants bytes of their own takes a [Secret.Clone]. The
-// zero value is an empty secret. A Secret may be read by many goroutines at
-// once, but wiped only by the last one that uses it.
+// A Secret is a reference: copies of the value are the same secret, and wiping
+// one wipes them all. Who wants to keep it for longer or shorter than others do
+// takes a [Secret.Clone]. The zero value is an empty secret. A Secret may be
+// read by many goroutines at once, but wiped only by the last one that uses it.
 type Secret struct {
 	// A function value is the one kind that fmt, the encoders and dumpers that
 	// work by reflection never look into. A slice or a pointer would be printed
@@ -30,20 +31,31 @@ type Secret struct {
 	hold func() *held
 }
 
-// held has the bytes in memory that is locked where the platform can.
-type held struct{ buffer *locked.Buffer }
+// held is one holder of the bytes; nil after Wipe.
+type held struct{ content atomic.Pointer[content] }
+
+// content is the bytes, in memory that is locked where the platform can. As
+// nobody changes them, a secret and its clones share them: a system call for
+// every clone would be most of what a redemption takes, and each would be one
+// more place where the password is.
+type content struct {
+	buffer  *locked.Buffer
+	holders atomic.Int32
+}
 
 // New returns a Secret of b, which it overwrites: the bytes are moved to memory
 // that is kept out of swap files and dumps.
 func New(b []byte) Secret {
-	s := hold(b)
+	c := &content{buffer: locked.New(len(b))}
+	copy(c.buffer.Bytes(), b)
 	clear(b)
-	return s
+	return c.hold()
 }
 
-func hold(b []byte) Secret {
-	h := &held{locked.New(len(b))}
-	copy(h.buffer.Bytes(), b)
+func (c *content) hold() Secret {
+	c.holders.Add(1)
+	h := &held{}
+	h.content.Store(c)
 	return Secret{hold: func() *held { return h }}
 }
 
@@ -54,16 +66,21 @@ func (s Secret) Bytes() []byte {
 	if s.hold == nil {
 		return nil
 	}
-	return s.hold().buffer.Bytes()
+	if c := s.hold().content.Load(); c != nil {
+		return c.buffer.Bytes()
+	}
+	return nil
 }
 
-// Clone returns a Secret with bytes of its own.
+// Clone returns a Secret of the same bytes that is wiped on its own.
 func (s Secret) Clone() Secret {
-	b := s.Bytes()
-	if b == nil {
+	if s.hold == nil {
 		return Secret{}
 	}
-	return hold(b)
+	if c := s.hold().content.Load(); c != nil {
+		return c.hold()
+	}
+	return Secret{}
 }
 
 // Equal reports whether two secrets have the same bytes, in a time that
@@ -75,13 +92,15 @@ func (s Secret) Equal(o Secret) bool {
 // IsZero reports whether there is nothing in it, or nothing any more.
 func (s Secret) IsZero() bool { return len(s.Bytes()) == 0 }
 
-// Wipe overwrites the bytes with zeroes and forgets them. It may be called
-// more than once.
+// Wipe makes the secret an empty one. The last of a secret and its clones to be
+// wiped overwrites the bytes with zeroes. It may be called more than once.
 func (s Secret) Wipe() {
 	if s.hold == nil {
 		return
 	}
-	s.hold().buffer.Release()
+	if c := s.hold().content.Swap(nil); c != nil && c.holders.Add(-1) == 0 {
+		c.buffer.Release()
+	}
 }
 
 // String never returns the content.

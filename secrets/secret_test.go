@@ -165,6 +165,23 @@ func TestWipeOverwritesTheBytesForAllWhoShareThem(t *testing.T) {
 	(*secrets.Credential)(nil).Wipe()
 }
 
+func TestTheLastOfASecretAndItsClonesOverwritesTheBytes(t *testing.T) {
+	s := secrets.New([]byte(canary))
+	clones := []secrets.Secret{s.Clone(), s.Clone()}
+	b := s.Bytes()
+	for _, holder := range []secrets.Secret{clones[0], s} {
+		holder.Wipe()
+		holder.Wipe() // counts once
+		if !holder.IsZero() || !holder.Clone().IsZero() || string(b) != canary {
+			t.Fatalf("%v, %d bytes left", holder.IsZero(), len(bytes.Trim(b, "\x00")))
+		}
+	}
+	clones[1].Wipe()
+	if !bytes.Equal(b, make([]byte, len(b))) {
+		t.Error("the bytes are still there")
+	}
+}
+
 func TestEqualComparesContents(t *testing.T) {
 	a := secrets.New([]byte("a"))
 	for _, test := range []struct {
