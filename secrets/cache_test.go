@@ -1,6 +1,7 @@
 package secrets_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,27 +30,62 @@ func (g gate) wait(ctx context.Context, _ secrets.Ref) error {
 	}
 }
 
+// mood is what a store answers to all instead of a credential, if it is not nil.
+type mood struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (m *mood) set(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err = err
+}
+
+func (m *mood) answer(context.Context, secrets.Ref) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err
+}
+
 func newMemory() *secretstest.Memory {
 	m := secretstest.NewMemory()
 	m.Put(contoso, secretstest.New("contoso.com", "svc", "Passw0rd!"))
 	return m
 }
 
-// kept wraps a store and remembers what it gave out, to see it wiped.
+// kept wraps a store and remembers the bytes that it gave out, to see them
+// overwritten.
 type kept struct {
 	secrets.Store
 	mu    sync.Mutex
-	given []secrets.Secret
+	given [][]byte
 }
 
 func (k *kept) Fetch(ctx context.Context, ref secrets.Ref) (*secrets.Credential, error) {
 	c, err := k.Store.Fetch(ctx, ref)
 	if err == nil {
+		own := secrets.New(bytes.Clone(c.Password.Bytes()))
+		c.Wipe()
+		c.Password = own
 		k.mu.Lock()
-		k.given = append(k.given, c.Password)
+		k.given = append(k.given, own.Bytes())
 		k.mu.Unlock()
 	}
 	return c, err
+}
+
+// overwritten says how many passwords were given out, and how many of them are
+// nowhere any more.
+func (k *kept) overwritten() (n, of int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, b := range k.given {
+		if bytes.Count(b, []byte{0}) == len(b) {
+			n++
+		}
+	}
+	return n, len(k.given)
 }
 
 func fetchPassword(t *testing.T, s secrets.Store, ref secrets.Ref) string {
@@ -97,7 +133,7 @@ func TestManyColdFetchesAreOne(t *testing.T) {
 		if n := m.Fetches(); n != 1 {
 			t.Errorf("%d fetches from the store", n)
 		}
-		if s := c.Stats(); s.Misses != 100 || s.Joined != 99 || s.Hits != 0 || s.Entries != 1 {
+		if s := c.Stats(); s.Misses != 100 || s.Stores["local"].Joined != 99 || s.Hits != 0 || s.Entries != 1 {
 			t.Errorf("stats: %+v", s)
 		}
 	})
@@ -188,10 +224,10 @@ func TestAStoreThatHangsIsGivenUp(t *testing.T) {
 func TestCacheKeepsForItsTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
-		c := secrets.NewCache(m, secrets.WithTTL(time.Minute))
+		c := secrets.NewCache(m, secrets.WithTimes(secrets.Times{TTL: 9 * time.Second}.Of)) // too short for a refresh
 		defer c.Close()
 		fetchPassword(t, c, contoso)
-		time.Sleep(59 * time.Second)
+		time.Sleep(8 * time.Second)
 		fetchPassword(t, c, contoso)
 		if n := m.Fetches(); n != 1 {
 			t.Errorf("%d fetches within the TTL", n)
@@ -207,18 +243,13 @@ func TestCacheKeepsForItsTTL(t *testing.T) {
 func TestATTLOfZeroAsksEveryTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &kept{Store: newMemory()}
-		c := secrets.NewCache(k, secrets.WithTTL(0))
+		c := secrets.NewCache(k, secrets.WithTimes(secrets.Times{}.Of))
 		defer c.Close()
 		fetchPassword(t, c, contoso)
 		fetchPassword(t, c, contoso)
 		synctest.Wait()
-		if len(k.given) != 2 || c.Stats().Entries != 0 {
-			t.Errorf("%d fetches, %d entries", len(k.given), c.Stats().Entries)
-		}
-		for _, s := range k.given {
-			if !s.IsZero() {
-				t.Error("a credential was not wiped")
-			}
+		if n, of := k.overwritten(); n != 2 || of != 2 || c.Stats().Entries != 0 {
+			t.Errorf("%d of %d overwritten, %d entries", n, of, c.Stats().Entries)
 		}
 	})
 }
@@ -226,33 +257,32 @@ func TestATTLOfZeroAsksEveryTime(t *testing.T) {
 func TestWhatIsTooOldIsOverwrittenThoughNobodyAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &kept{Store: newMemory()}
-		c := secrets.NewCache(k, secrets.WithTTL(time.Minute))
+		c := secrets.NewCache(k, secrets.WithTimes(secrets.Times{TTL: 9 * time.Second}.Of)) // too short for a refresh
 		defer c.Close()
 		mine, err := c.Fetch(t.Context(), contoso)
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(30 * time.Second)
+		time.Sleep(5 * time.Second)
 		fabrikam := secretstest.Named("fabrikam")
 		k.Store.(*secretstest.Memory).Put(fabrikam, secretstest.New("fabrikam.com", "svc", "x"))
 		fetchPassword(t, c, fabrikam)
-		time.Sleep(30 * time.Second)
+		time.Sleep(4 * time.Second)
 		synctest.Wait()
 		if n := c.Stats().Entries; n != 1 {
 			t.Errorf("%d entries after the first one's TTL", n)
 		}
-		time.Sleep(30 * time.Second)
+		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if n := c.Stats().Entries; n != 0 {
 			t.Errorf("%d entries after both TTLs", n)
 		}
-		for i, s := range k.given {
-			if !s.IsZero() {
-				t.Errorf("the store's credential %d was not wiped", i)
-			}
-		}
 		if string(mine.Password.Bytes()) != "Passw0rd!" {
 			t.Error("a caller's credential was wiped")
+		}
+		mine.Wipe()
+		if n, of := k.overwritten(); n != 2 || of != 2 {
+			t.Errorf("%d of %d overwritten", n, of)
 		}
 	})
 }
@@ -380,11 +410,12 @@ var errDown = fmt.Errorf("%w: connection refused", fault.ErrUnavailable)
 
 func TestStaleIsOffUnlessSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory()
-		c := secrets.NewCache(m, secrets.WithTTL(time.Minute))
+		m, store := newMemory(), &mood{}
+		m.OnFetch = store.answer
+		c := secrets.NewCache(m, secrets.WithTimes(secrets.Times{TTL: time.Minute}.Of))
 		defer c.Close()
 		fetchPassword(t, c, contoso)
-		m.OnFetch = func(context.Context, secrets.Ref) error { return errDown }
+		store.set(errDown)
 		time.Sleep(30 * time.Second)
 		fetchPassword(t, c, contoso)
 		time.Sleep(30 * time.Second)
@@ -396,31 +427,40 @@ func TestStaleIsOffUnlessSet(t *testing.T) {
 
 func TestStaleIsServedOnlyWhileTheStoreIsUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory()
-		c := secrets.NewCache(plain{m}, secrets.WithTTL(time.Minute), secrets.WithStale(time.Hour))
+		m, store := newMemory(), &mood{}
+		m.OnFetch = store.answer
+		c := secrets.NewCache(plain{m}, secrets.WithTimes(secrets.Times{TTL: time.Minute, Stale: time.Hour}.Of))
 		defer c.Close()
+		asked := time.Now()
 		fetchPassword(t, c, contoso)
-		answer := errDown
-		m.OnFetch = func(context.Context, secrets.Ref) error { return answer }
+		store.set(errDown)
 		time.Sleep(10 * time.Minute)
-		if got := fetchPassword(t, c, contoso); got != "Passw0rd!" {
-			t.Errorf("fetched %q", got)
+		cred, err := c.Fetch(t.Context(), contoso)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if s := c.Stats(); s.Stale != 1 || s.Stores["local"].Failures != 1 || !strings.Contains(s.Stores["local"].LastError, "connection refused") {
+		if string(cred.Password.Bytes()) != "Passw0rd!" || !errors.Is(cred.Stale, errDown) || !cred.Asked.Equal(asked) {
+			t.Errorf("fetched %v of %v, stale because of %v", cred, cred.Asked, cred.Stale)
+		}
+		if s := c.Stats().Stores["local"]; s.Stale != 1 || !s.LastStale.Equal(time.Now()) || !strings.Contains(s.LastError, "connection refused") {
 			t.Errorf("stats: %+v", s)
 		}
-		answer = fault.ErrDenied
+		store.set(fault.ErrDenied)
+		time.Sleep(secrets.Pause)
 		if _, err := c.Fetch(t.Context(), contoso); !errors.Is(err, fault.ErrDenied) {
 			t.Errorf("a refusal is answered with %v", err)
 		}
-		answer = errDown
+		store.set(errDown)
 		if _, err := c.Fetch(t.Context(), contoso); !errors.Is(err, errDown) {
 			t.Errorf("after a refusal: %v", err)
 		}
 
-		answer = nil
-		fetchPassword(t, c, contoso)
-		answer = errDown
+		store.set(nil)
+		time.Sleep(secrets.Pause)
+		if cred, err := c.Fetch(t.Context(), contoso); err != nil || cred.Stale != nil {
+			t.Errorf("the store is back: %v, %v", cred, err)
+		}
+		store.set(errDown)
 		time.Sleep(61 * time.Minute)
 		if _, err := c.Fetch(t.Context(), contoso); !errors.Is(err, errDown) {
 			t.Errorf("beyond the stale time: %v", err)
@@ -430,15 +470,73 @@ func TestStaleIsServedOnlyWhileTheStoreIsUnavailable(t *testing.T) {
 
 func TestStaleIsNotServedWhenTheStoreKnowsBetter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMemory()
-		c := secrets.NewCache(m, secrets.WithTTL(time.Minute), secrets.WithStale(time.Hour))
+		m, store := newMemory(), &mood{}
+		m.OnFetch = store.answer
+		c := secrets.NewCache(m, secrets.WithTimes(secrets.Times{TTL: time.Minute, Stale: time.Hour}.Of))
 		defer c.Close()
 		fetchPassword(t, c, contoso)
+		store.set(errDown)
 		time.Sleep(2 * time.Minute)
 		m.Put(contoso, secretstest.New("contoso.com", "svc", "N3w"))
-		m.OnFetch = func(context.Context, secrets.Ref) error { return errDown }
 		if _, err := c.Fetch(t.Context(), contoso); !errors.Is(err, errDown) {
 			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// With a TTL of zero and a stale time the store is asked every time, and what it
+// gave last is for when it is down.
+func TestStaleWithoutATTLAsksFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, store := newMemory(), &mood{}
+		m.OnFetch = store.answer
+		c := secrets.NewCache(plain{m}, secrets.WithTimes(secrets.Times{Stale: time.Hour}.Of))
+		defer c.Close()
+		fetchPassword(t, c, contoso)
+		m.Put(contoso, secretstest.New("contoso.com", "svc", "N3w"))
+		if got := fetchPassword(t, c, contoso); got != "N3w" {
+			t.Errorf("fetched %q", got)
+		}
+		store.set(errDown)
+		if cred, err := c.Fetch(t.Context(), contoso); err != nil || cred.Stale == nil || string(cred.Password.Bytes()) != "N3w" {
+			t.Errorf("got %v, %v", cred, err)
+		}
+	})
+}
+
+func TestEachStoreHasTimesOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, store := newMemory(), &mood{}
+		m.OnFetch = store.answer
+		vault := secrets.Ref{Scheme: "vault", Rest: "kv/contoso"}
+		m.Put(vault, secretstest.New("contoso.com", "svc", "x"))
+		c := secrets.NewCache(plain{m}, secrets.WithTimes(func(scheme string) secrets.Times {
+			if scheme == "vault" {
+				return secrets.Times{TTL: time.Minute, Stale: time.Minute}
+			}
+			return secrets.Times{TTL: 10 * time.Minute}
+		}))
+		defer c.Close()
+		fetchPassword(t, c, contoso)
+		fetchPassword(t, c, vault)
+		store.set(errDown)
+		for _, step := range []struct {
+			at                    time.Duration
+			local, vault, isStale bool
+		}{
+			{59 * time.Second, true, true, false},
+			{61 * time.Second, true, true, true},
+			{121 * time.Second, true, false, false},
+			{601 * time.Second, false, false, false},
+		} {
+			time.Sleep(step.at - time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))
+			cred, err := c.Fetch(t.Context(), vault)
+			if (err == nil) != step.vault || err == nil && (cred.Stale != nil) != step.isStale {
+				t.Errorf("vault after %v: %v, %v", step.at, cred, err)
+			}
+			if _, err := c.Fetch(t.Context(), contoso); (err == nil) != step.local {
+				t.Errorf("local after %v: %v", step.at, err)
+			}
 		}
 	})
 }
@@ -453,6 +551,7 @@ func TestAPanicOfAStoreIsAnErrorWithoutWhatItSays(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	m.OnFetch = nil
+	c.Forget(contoso)
 	fetchPassword(t, c, contoso)
 }
 
@@ -475,8 +574,8 @@ func TestCloseOverwritesEverything(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if c.Stats().Entries != 0 {
-		t.Error("entries after Close")
+	if n, of := k.overwritten(); n != 1 || of != 1 || c.Stats().Entries != 0 {
+		t.Errorf("%d of %d overwritten, %d entries after Close", n, of, c.Stats().Entries)
 	}
 	if _, err := c.Fetch(t.Context(), contoso); !errors.Is(err, fault.ErrUnavailable) {
 		t.Errorf("got %v", err)
@@ -508,7 +607,7 @@ func TestStatsNameTheStoresStateByScheme(t *testing.T) {
 // TestCacheUnderLoad has nothing to say but what the race detector does.
 func TestCacheUnderLoad(t *testing.T) {
 	m := secretstest.NewMemory()
-	c := secrets.NewCache(m, secrets.WithSize(3), secrets.WithTTL(time.Millisecond))
+	c := secrets.NewCache(m, secrets.WithSize(3), secrets.WithTimes(secrets.Times{TTL: time.Millisecond}.Of))
 	defer c.Close()
 	var refs []secrets.Ref
 	for i := range 6 {

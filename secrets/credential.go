@@ -21,11 +21,16 @@ type Credential struct {
 	Version string
 	// Expires is when the store takes the credential back or replaces it, as far
 	// as it says: the end of a lease, the next rotation. Zero if it does not
-	// say. Nobody is given the credential from then on.
+	// say. No cache gives the credential out from then on.
 	Expires time.Time
+	// Asked is when the store was asked that gave the credential, and Stale why
+	// it cannot be asked now, if the credential is given out beyond its time for
+	// that reason. A [Cache] sets both; a store leaves them alone.
+	Asked time.Time
+	Stale error
 }
 
-// Clone returns a credential whose password is independent of c's.
+// Clone returns a credential that is wiped on its own.
 func (c *Credential) Clone() *Credential {
 	d := *c
 	d.Password = c.Password.Clone()

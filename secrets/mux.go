@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 )
@@ -13,10 +14,39 @@ import (
 type Mux struct{ stores map[string]Store }
 
 // NewMux returns a Mux of the stores, by scheme.
-func NewMux(stores map[string]Store) *Mux { return &Mux{maps.Clone(stores)} }
+func NewMux(stores map[string]Store) *Mux {
+	m := &Mux{map[string]Store{}}
+	maps.Copy(m.stores, stores)
+	return m
+}
 
 // Schemes returns the schemes that have a store, sorted.
 func (m *Mux) Schemes() []string { return slices.Sorted(maps.Keys(m.stores)) }
+
+// Inherit returns a Mux of m's stores, in which those of old are in the place
+// of m's for the schemes that are unchanged: what they hold open stays open. The
+// stores that are not in it any more are in retired, which is to be closed.
+func (m *Mux) Inherit(old *Mux, unchanged func(scheme string) bool) (merged, retired *Mux) {
+	merged, retired = NewMux(m.stores), NewMux(nil)
+	for scheme, s := range old.stores {
+		if own, ok := m.stores[scheme]; ok && unchanged(scheme) {
+			merged.stores[scheme], s = s, own
+		}
+		retired.stores[scheme] = s
+	}
+	return merged, retired
+}
+
+// Close closes the stores that hold something open.
+func (m *Mux) Close() error {
+	var errs []error
+	for _, scheme := range m.Schemes() {
+		if s, ok := m.stores[scheme].(io.Closer); ok {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // Fetch asks the scheme's store. A scheme that [ParseRef] knows but that has
 // no store here is errors.ErrUnsupported.

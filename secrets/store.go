@@ -21,6 +21,9 @@ import (
 //   - fault.ErrMalformed: the reference is none of this store's, or what is
 //     stored is not a credential or was damaged;
 //   - errors.ErrUnsupported: this store cannot work here, and why.
+//
+// A fault.ErrUnavailable may wrap a [Throttle]. A store that holds a session, a
+// watch or a connection open is an io.Closer, too.
 type Store interface {
 	Fetch(ctx context.Context, ref Ref) (*Credential, error)
 }

@@ -62,6 +62,7 @@ type daemon struct {
 
 	mu      sync.Mutex
 	cfg     *config.Config
+	stores  *secrets.Mux
 	cache   *secrets.Cache
 	specs   *cache.Cache
 	applied time.Time
@@ -107,7 +108,7 @@ func (d *daemon) start(cfg *config.Config) error {
 	d.onClose(func() error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		return errors.Join(d.cache.Close(), d.specs.Close())
+		return errors.Join(d.cache.Close(), d.stores.Close(), d.specs.Close())
 	})
 	d.agent, err = agent.New(agent.Options{StateDir: cfg.StateDir, Trail: trail, Log: d.log, Settings: settings, Runtimes: watched(cfg)})
 	if err != nil {
@@ -171,50 +172,59 @@ func trustworthy(cfg *config.Config) error {
 
 // assemble makes the settings of a configuration. The local store stays where
 // the agent was started with it: it usually follows state_dir, and the grants
-// of running containers name secrets that are in it. The cache of plugin users
-// is kept unless it is configured differently, that of credential specs unless
-// its folder is another.
+// of running containers name secrets that are in it. A store whose settings are
+// unchanged goes on with what was fetched from it; the cache of credential specs
+// is kept unless its folder is another.
 func (d *daemon) assemble(cfg *config.Config) (agent.Settings, error) {
-	store, err := stores.New(d.stores(cfg))
+	store, err := stores.New(d.settings(cfg))
 	if err != nil {
 		return agent.Settings{}, err
 	}
 	joined, err := DomainJoined(cfg.DomainJoined)
 	if err != nil {
-		return agent.Settings{}, err
+		return agent.Settings{}, errors.Join(err, store.Close())
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	specs, err := d.sources(cfg)
 	if err != nil {
-		return agent.Settings{}, err
+		return agent.Settings{}, errors.Join(err, store.Close())
 	}
-	if d.cfg == nil || !reflect.DeepEqual(storing(d.cfg), storing(cfg)) {
-		if old := d.cache; old != nil {
-			// Redemptions that are under way still use it.
-			time.AfterFunc(cacheFarewell, func() { _ = old.Close() })
-		}
-		d.cache = secrets.NewCache(store, secrets.WithTTL(cfg.Secrets.Cache.TTL))
-	}
+	d.use(store, cfg)
 	d.cfg, d.applied, d.failed = cfg, time.Now().UTC(), ""
 	return agent.Settings{
-		Specs: specs, Secrets: d.cache, Local: store, Serve: cfg.Secrets.Serve, Policy: cfg.Policy,
+		Specs: specs, Secrets: d.cache, Local: d.stores, Serve: cfg.Secrets.Serve, Policy: cfg.Policy,
 		Adopt: cfg.Adopt, DomainJoined: joined,
 	}, nil
 }
 
-// stores is what cfg says of secret stores, but for where the local one is.
-func (d *daemon) stores(cfg *config.Config) stores.Config {
+// use puts the stores of a configuration behind the cache. daemon.mu is held.
+func (d *daemon) use(store *secrets.Mux, cfg *config.Config) {
+	times := func(scheme string) secrets.Times { return secrets.Times(cfg.Secrets.Cache.Of(scheme)) }
+	if d.cache == nil {
+		d.stores, d.cache = store, secrets.NewCache(store, secrets.WithTimes(times))
+		return
+	}
+	before := d.cfg
+	unchanged := func(scheme string) bool {
+		return reflect.DeepEqual(settingsOf(scheme, before), settingsOf(scheme, cfg))
+	}
+	var retired *secrets.Mux
+	d.stores, retired = store.Inherit(d.stores, unchanged)
+	d.cache.Replace(d.stores, times, unchanged)
+	// Fetches that are under way still use them.
+	time.AfterFunc(storesFarewell, func() {
+		if err := retired.Close(); err != nil {
+			d.log.Warn("the former secret stores", "error", err)
+		}
+	})
+}
+
+// settings is what cfg says of secret stores, but for where the local one is.
+func (d *daemon) settings(cfg *config.Config) stores.Config {
 	c := Stores(cfg)
 	c.LocalDir = d.started.Secrets.Local.Dir
 	return c
-}
-
-// storing are the settings of the stores and of the cache in front of them.
-func storing(c *config.Config) any {
-	s := c.Secrets
-	s.Serve = nil
-	return []any{s, c.AWS, c.Kubernetes}
 }
 
 // sources are those of a configuration, with the cache that is there, or a new
@@ -242,8 +252,8 @@ func (d *daemon) sources(cfg *config.Config) (*credspec.Mux, error) {
 	return specs, nil
 }
 
-// cacheFarewell is longer than any redemption or admission takes.
-const cacheFarewell = time.Minute
+// storesFarewell is longer than any fetch takes.
+const storesFarewell = 2 * secrets.DefaultFetchTimeout
 
 // DomainJoined says whether the host is a domain member: as configured, or as
 // the operating system answers.

@@ -5,9 +5,12 @@ import (
 
 	"github.com/gmsa-agent/gmsa-agent/internal/config"
 	"github.com/gmsa-agent/gmsa-agent/internal/kubeclient"
+	"github.com/gmsa-agent/gmsa-agent/secrets/awssecretsmanager"
+	"github.com/gmsa-agent/gmsa-agent/secrets/awsssm"
 	"github.com/gmsa-agent/gmsa-agent/secrets/azurekeyvault"
 	"github.com/gmsa-agent/gmsa-agent/secrets/gcpsecretmanager"
 	"github.com/gmsa-agent/gmsa-agent/secrets/kubernetes"
+	"github.com/gmsa-agent/gmsa-agent/secrets/local"
 	"github.com/gmsa-agent/gmsa-agent/secrets/stores"
 	"github.com/gmsa-agent/gmsa-agent/secrets/vault"
 )
@@ -29,6 +32,26 @@ func Stores(cfg *config.Config) stores.Config {
 			CredentialsFile: s.GCPSecretManager.CredentialsFile, Endpoint: s.GCPSecretManager.Endpoint, CAFile: s.GCPSecretManager.CAFile,
 		},
 	}
+}
+
+// settingsOf is all that the store of a scheme is set up with.
+func settingsOf(scheme string, cfg *config.Config) any {
+	s := cfg.Secrets
+	switch scheme {
+	case local.Scheme:
+		return nil // it stays as it was when the agent was started
+	case azurekeyvault.Scheme:
+		return s.AzureKeyVault
+	case kubernetes.Scheme:
+		return []any{s.Kubernetes, cfg.Kubernetes}
+	case vault.Scheme:
+		return s.Vault
+	case awssecretsmanager.Scheme, awsssm.Scheme:
+		return cfg.AWS
+	case gcpsecretmanager.Scheme:
+		return s.GCPSecretManager
+	}
+	return cfg
 }
 
 func ofVault(v config.Vault) vault.Config {
