@@ -65,7 +65,7 @@ func (a *Agent) Admit(ctx context.Context, f hook.Facts) (answer hook.Admission,
 	if !found {
 		return a.pass(m)
 	}
-	if err := m.checkSecret(ctx); err != nil {
+	if err := a.checkSecret(ctx, m); err != nil {
 		return hook.Admission{}, err
 	}
 	return a.grant(m)
@@ -351,13 +351,16 @@ func (m *admission) useSecret(text, where string) (err error) {
 
 // checkSecret makes sure that the secret can be had and is of the credential
 // spec's domain. It is fetched again, from the cache, when CCG asks.
-func (m *admission) checkSecret(ctx context.Context) error {
+func (a *Agent) checkSecret(ctx context.Context, m *admission) error {
 	c, err := m.settings.Secrets.Fetch(ctx, m.secret)
-	if err == nil {
-		defer c.Wipe()
-		err = CheckDomain(m.secret, c, m.spec.DomainJoinConfig.DnsName, m.netbios())
-	}
 	if err != nil {
+		return fmt.Errorf("credential spec %s: %w", m.document.Ref, err)
+	}
+	defer c.Wipe()
+	if err := a.recordStaleSecret(m.record, c); err != nil {
+		return err
+	}
+	if err := CheckDomain(m.secret, c, m.spec.DomainJoinConfig.DnsName, m.netbios()); err != nil {
 		return fmt.Errorf("credential spec %s: %w", m.document.Ref, err)
 	}
 	return nil

@@ -60,6 +60,9 @@ func (a *Agent) Redeem(ctx context.Context, peer *audit.Peer, authorize func() e
 		if _, live := a.grants.Live(g); !live {
 			return errGrantEnded
 		}
+		if err := a.recordStaleSecret(r, c); err != nil {
+			return err
+		}
 		if err := a.trail.Write(r); err != nil {
 			return fmt.Errorf("%w: %w", fault.ErrUnavailable, err)
 		}

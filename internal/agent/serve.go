@@ -25,6 +25,7 @@ const (
 	VerbStatus     = "status"     // nothing → Status
 	VerbContainers = "containers" // nothing → []Container
 	VerbContainer  = "container"  // string, an ID → []Container
+	VerbForget     = "forget"     // Forget → Forgotten
 )
 
 // admitTimeout bounds an admission. It is shorter than what the wrapper waits,
@@ -61,7 +62,7 @@ func (a *Agent) ServeControl(ctx context.Context, l net.Listener, asked func(hoo
 			if err := a.authorize(c, audit.ControlRefused); err != nil {
 				return nil, err
 			}
-			return a.command(ctx, req, asked)
+			return a.command(ctx, describe(c.Peer()), req, asked)
 		})
 	})
 }
@@ -181,7 +182,7 @@ func (a *Agent) answerRedeem(ctx context.Context, c caller) error {
 	return err
 }
 
-func (a *Agent) command(ctx context.Context, req control.Request, asked func(hook.Key)) (any, error) {
+func (a *Agent) command(ctx context.Context, peer *audit.Peer, req control.Request, asked func(hook.Key)) (any, error) {
 	switch req.Verb {
 	case VerbAdmit:
 		var f hook.Facts
@@ -205,6 +206,12 @@ func (a *Agent) command(ctx context.Context, req control.Request, asked func(hoo
 			return nil, fmt.Errorf("the container's id: %w: %w", fault.ErrMalformed, err)
 		}
 		return a.Container(id)
+	case VerbForget:
+		var f Forget
+		if err := control.Decode(req.Body, "what to forget", &f); err != nil {
+			return nil, err
+		}
+		return a.Forget(peer, f)
 	}
 	return nil, fmt.Errorf("the verb %.64q is none of this agent's: %w", req.Verb, errors.ErrUnsupported)
 }

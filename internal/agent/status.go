@@ -24,7 +24,7 @@ type Status struct {
 	Channels   []Channel     `json:"channels"`
 	Hooks      []Hook        `json:"hooks"`
 	Cache      Cache         `json:"cache"`
-	Stores     []Store       `json:"stores"` // that were asked
+	Stores     []Store       `json:"stores"` // that were asked, or that live grants need
 	SpecCache  Cache         `json:"specCache"`
 	Sources    []Source      `json:"sources"`   // that were asked
 	Documents  []Document    `json:"documents"` // cached credential specs that were used, the latest first; at most 100
@@ -57,14 +57,30 @@ type Cache struct {
 	Misses  uint64 `json:"misses"`
 }
 
-// Store is what is known of a secret store since the agent started.
+// Store is what is known of a secret store since the agent started. Which
+// secrets there are is not said: their names may be telling.
 type Store struct {
 	Scheme      string    `json:"scheme"`
+	InUse       int       `json:"inUse"`  // secrets that live grants need
+	Cached      int       `json:"cached"` // secrets in the cache
+	Hits        uint64    `json:"hits"`   // answered from the cache
+	Misses      uint64    `json:"misses"` // not so
 	Fetches     uint64    `json:"fetches"`
+	Refreshes   uint64    `json:"refreshes"` // fetches ahead of use
 	Failures    uint64    `json:"failures"`
+	Stale       uint64    `json:"stale"` // misses answered with what the store gave last, because it could not be asked
+	LastStale   time.Time `json:"lastStale,omitzero"`
 	LastSuccess time.Time `json:"lastSuccess,omitzero"`
 	LastError   string    `json:"lastError,omitempty"`
 	LastErrorAt time.Time `json:"lastErrorAt,omitzero"`
+	Latency     Latency   `json:"latency"`
+}
+
+// Latency is what successful fetches took.
+type Latency struct {
+	Last float64 `json:"lastMilliseconds"`
+	Mean float64 `json:"meanMilliseconds"` // the latest weigh most
+	Max  float64 `json:"maxMilliseconds"`
 }
 
 // Source is what is known of a source of credential specs since the agent
@@ -131,7 +147,30 @@ func (a *Agent) Status() Status {
 	for _, f := range a.status {
 		f(&s)
 	}
+	a.countSecrets(&s)
 	return s
+}
+
+// countSecrets counts the secrets that live grants need, by store.
+func (a *Agent) countSecrets(s *Status) {
+	needed := map[string]map[string]bool{}
+	a.grants.All(func(g grant.Grant, _ grant.Uses) bool {
+		scheme, _, _ := strings.Cut(g.Secret, "://")
+		if needed[scheme] == nil {
+			needed[scheme] = map[string]bool{}
+		}
+		needed[scheme][g.Secret] = true
+		return true
+	})
+	for scheme, secrets := range needed {
+		i := slices.IndexFunc(s.Stores, func(st Store) bool { return st.Scheme == scheme })
+		if i < 0 {
+			i = len(s.Stores)
+			s.Stores = append(s.Stores, Store{Scheme: scheme})
+		}
+		s.Stores[i].InUse = len(secrets)
+	}
+	slices.SortFunc(s.Stores, func(x, y Store) int { return cmp.Compare(x.Scheme, y.Scheme) })
 }
 
 // Containers lists the containers that hold a grant, and the latest of those

@@ -29,6 +29,9 @@ const (
 	// SpecStale: a container's credential spec is the last that its source had,
 	// because the source cannot be asked. What is decided on it follows.
 	SpecStale Event = "credspec.stale"
+	// SecretStale: a plugin user is what the secret's store gave last, because the
+	// store cannot be asked. What is decided on it follows.
+	SecretStale Event = "secret.stale"
 	// AdmitGranted: a container may use its credential spec, and a grant exists.
 	AdmitGranted Event = "admit.granted"
 	// AdmitPassed: a container's credential spec is left as it is, because it
@@ -42,6 +45,9 @@ const (
 	RedeemRefused Event = "redeem.refused"
 	// GrantRevoked: a grant ended; its token redeems nothing from here on.
 	GrantRevoked Event = "grant.revoked"
+	// SecretForgotten: somebody has the agent drop what it has cached of a secret,
+	// and why.
+	SecretForgotten Event = "secret.forgotten"
 	// InjectionLost: a container was started without the document it was
 	// admitted for, because the create event came too late.
 	InjectionLost Event = "injection.lost"
@@ -58,8 +64,8 @@ const (
 
 // Events are all events, in the order of a container's life.
 var Events = []Event{
-	AgentStarted, ConfigApplied, ConfigRejected, SpecStale, AdmitGranted, AdmitPassed, AdmitRefused, InjectionLost,
-	RedeemReleased, RedeemRefused, GrantRevoked, ControlRefused, AgentStopped,
+	AgentStarted, ConfigApplied, ConfigRejected, SpecStale, SecretStale, AdmitGranted, AdmitPassed, AdmitRefused, InjectionLost,
+	RedeemReleased, RedeemRefused, GrantRevoked, SecretForgotten, ControlRefused, AgentStopped,
 }
 
 // Record is one line of the trail.
@@ -77,7 +83,7 @@ type Record struct {
 	Grant     string `json:"grant,omitempty"`     // public name, not the token
 
 	Secret  string `json:"secret,omitempty"`  // the secret's reference
-	Version string `json:"version,omitempty"` // the version of it that was released
+	Version string `json:"version,omitempty"` // the version of it that was released, is stale or was forgotten
 
 	Peer *Peer `json:"peer,omitempty"` // who asked on a channel
 

@@ -16,12 +16,16 @@ func ofStores(stats secrets.Stats) []agent.Store {
 	for _, scheme := range slices.Sorted(maps.Keys(stats.Stores)) {
 		st := stats.Stores[scheme]
 		list = append(list, agent.Store{
-			Scheme: scheme, Fetches: st.Fetches, Failures: st.Failures,
+			Scheme: scheme, Cached: st.Entries, Hits: st.Hits, Misses: st.Misses,
+			Fetches: st.Fetches, Refreshes: st.Refreshes, Failures: st.Failures, Stale: st.Stale, LastStale: st.LastStale,
 			LastSuccess: st.LastSuccess, LastError: st.LastError, LastErrorAt: st.LastFailure,
+			Latency: agent.Latency{Last: milliseconds(st.LastLatency), Mean: milliseconds(st.MeanLatency), Max: milliseconds(st.MaxLatency)},
 		})
 	}
 	return list
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func ofSources(stats cache.Stats) []agent.Source {
 	list := []agent.Source{}
