@@ -112,7 +112,7 @@ lab-registry: ## an OCI registry, built once
 	@$(LAB) registry
 lab-kube: ## kube-apiserver and etcd, built once (10 minutes)
 	@$(LAB) kube
-lab-vault: ## HashiCorp Vault, built once (5 minutes)
+lab-vault: ## HashiCorp Vault and three plugins of it, built once (6 minutes)
 	@$(LAB) vault
 lab-status: ## which labs are ready on this machine
 	@$(GO) run ./integration/cmd/lab status
