@@ -42,6 +42,7 @@ func TestParseRefMakesSpellingsCanonical(t *testing.T) {
 		strings.Replace(arn, ":aws:", ":aws-us-gov:", 1): "awssecretsmanager://" + strings.Replace(arn, ":aws:", ":aws-us-gov:", 1),
 
 		"awsssm://contoso":       "awsssm://contoso",
+		"awsssm:///contoso":      "awsssm:///contoso",
 		"awsssm://gmsa/contoso":  "awsssm:///gmsa/contoso",
 		"awsssm:///gmsa/contoso": "awsssm:///gmsa/contoso",
 		ssmARN:                   "awsssm://" + ssmARN,

@@ -201,7 +201,8 @@ func checkAWSSecret(r *Ref) error {
 }
 
 // checkAWSParameter: an ARN, or a parameter's name. A name with slashes in it
-// must begin with one for the service, and does here.
+// must begin with one for the service, and does here. One without is another
+// name than the same with a slash before it.
 func checkAWSParameter(r *Ref) error {
 	if err := checkRegion(r); err != nil {
 		return err
@@ -221,9 +222,8 @@ func checkAWSParameter(r *Ref) error {
 		return malformed("the parameter's name is not up to 1010 of letters, digits and _.-/")
 	}
 	if strings.Contains(name, "/") {
-		name = "/" + name
+		r.Rest = "/" + name
 	}
-	r.Rest = name
 	return nil
 }
 
