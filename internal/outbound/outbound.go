@@ -27,6 +27,10 @@ type Config struct {
 	CAFile         string // PEM certificates that sign servers'; empty: the system's
 	AllowLinkLocal bool   // 169.254.0.0/16, fe80::/10 and metadata services elsewhere
 	Proxy          string // URL of an HTTP proxy; empty: none
+	// HTTP1 is for answers that must not be seen: HTTP/2 in Go has a debug log,
+	// which the environment turns on (GODEBUG=http2debug=2), with headers and
+	// the beginnings of bodies in it. HTTP/1 has none.
+	HTTP1 bool
 }
 
 // The time that each step of a request may take. A whole request is bounded by
@@ -58,6 +62,10 @@ func Transport(c Config) (*http.Transport, error) {
 	}
 	t := transport(c.refuse)
 	t.TLSClientConfig.RootCAs = pool
+	if c.HTTP1 {
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetHTTP1(true)
+	}
 	if proxy != nil {
 		t.Proxy = c.through(proxy)
 		t.OnProxyConnectResponse = func(_ context.Context, u *url.URL, _ *http.Request, answer *http.Response) error {
