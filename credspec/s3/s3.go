@@ -158,7 +158,7 @@ func (s *Source) explain(ctx context.Context, obj object, f *failure) error {
 		return fmt.Errorf("bucket %s has no such object: %w", obj.bucket, err)
 	case code == "InvalidObjectState":
 		return fmt.Errorf("the object is archived and has to be restored first: %w", err)
-	case strings.HasPrefix(code, "KMS.") || code == "AccessDenied" && mentionsKMS(f.err):
+	case awsclient.OfKey(f.err):
 		return fmt.Errorf("the KMS key that the object is encrypted with can't be used (the agent needs kms:Decrypt): %w", err)
 	case code == "AccessDenied":
 		return fmt.Errorf("the agent may not read it (s3:GetObject), or it does not exist and the agent may not know (s3:ListBucket): %w", err)
@@ -166,12 +166,6 @@ func (s *Source) explain(ctx context.Context, obj object, f *failure) error {
 		return fmt.Errorf("the bucket is in region %q, asked was %s: %w", bucketRegion(f.err), f.region, err)
 	}
 	return err
-}
-
-// mentionsKMS looks into the words of S3, which has the same code for a bucket
-// and for the key of one of its objects.
-func mentionsKMS(err error) bool {
-	return strings.Contains(err.Error(), "kms:")
 }
 
 // bucketRegion is the region in which S3 says that the bucket is, where it

@@ -9,7 +9,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -119,17 +118,10 @@ func (s *Source) explain(ctx context.Context, failed error) error {
 	switch code := awsclient.Code(failed); {
 	case ctx.Err() != nil:
 		return err
-	case code == "InvalidKeyId", code == "AccessDeniedException" && mentionsKMS(failed):
+	case awsclient.OfKey(failed):
 		return fmt.Errorf("the KMS key that it is encrypted with can't be used (the agent needs kms:Decrypt): %w", err)
 	case code == "AccessDeniedException":
 		return fmt.Errorf("the agent may not read it (ssm:GetParameter): %w", err)
 	}
 	return err
-}
-
-// mentionsKMS looks into the words of the service, which has the same code for a
-// parameter and for its key.
-func mentionsKMS(err error) bool {
-	text := err.Error()
-	return strings.Contains(text, "kms:") || strings.Contains(text, "The ciphertext refers to")
 }

@@ -62,6 +62,22 @@ func Status(err error) int {
 	return 0
 }
 
+// OfKey says whether what AWS refuses is the KMS key that something is encrypted
+// with, and not the thing itself. For some it has one code for both, and only
+// its words tell them apart.
+func OfKey(err error) bool {
+	switch code := Code(err); {
+	case kinds[code] == fault.ErrUnavailable:
+		return false
+	case code == "DecryptionFailure", code == "InvalidKeyId", strings.HasPrefix(code, "KMS"):
+		return true
+	case code == "AccessDenied", code == "AccessDeniedException":
+		text := err.Error()
+		return strings.Contains(text, "kms:") || strings.Contains(text, "Access to KMS") || strings.Contains(text, "The ciphertext refers to")
+	}
+	return false
+}
+
 func explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -85,7 +101,11 @@ func describe(err error) (text string, kind error) {
 	case errors.Is(err, errTooLong):
 		return errTooLong.Error(), fault.ErrMalformed
 	case code != "":
-		return strings.TrimPrefix(strconv.Itoa(status)+" ", "0 ") + printable(code), kindOf(status, code)
+		text, kind = strings.TrimPrefix(strconv.Itoa(status)+" ", "0 ")+printable(code), kindOf(status, code)
+		if slices.Contains(ofClocks, code) {
+			return ofClock(err, text, kind)
+		}
+		return text, kind
 	case status >= 300:
 		return strings.TrimSpace(fmt.Sprintf("%d %s", status, http.StatusText(status))), kindOf(status, "")
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -93,6 +113,9 @@ func describe(err error) (text string, kind error) {
 	}
 	if _, ok := errors.AsType[smithy.APIError](err); ok {
 		return "an error without a code", fault.ErrUnavailable // whose text is what the server sent
+	}
+	if _, ok := errors.AsType[*smithy.DeserializationError](err); ok {
+		return "the answer is not in the service's form", fault.ErrUnavailable // what is wrong with it may be quoted
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err := outbound.Explain(u.Err)
@@ -125,13 +148,15 @@ var badCredentials = []string{
 // kinds are the fault kinds of error codes, where the status does not say it:
 // AWS's JSON services answer nearly everything with 400.
 var kinds = map[string]error{
-	"NoSuchBucket":             fault.ErrNotFound,
-	"NoSuchKey":                fault.ErrNotFound,
-	"ParameterNotFound":        fault.ErrNotFound,
-	"ParameterVersionNotFound": fault.ErrNotFound,
+	"NoSuchBucket":              fault.ErrNotFound,
+	"NoSuchKey":                 fault.ErrNotFound,
+	"ParameterNotFound":         fault.ErrNotFound,
+	"ParameterVersionNotFound":  fault.ErrNotFound,
+	"ResourceNotFoundException": fault.ErrNotFound,
 
 	"AccessDenied":                        fault.ErrDenied,
 	"AccessDeniedException":               fault.ErrDenied,
+	"DecryptionFailure":                   fault.ErrDenied, // Secrets Manager's for a KMS key that can't be used
 	"IncompleteSignature":                 fault.ErrDenied,
 	"InvalidIdentityToken":                fault.ErrDenied,
 	"InvalidKeyId":                        fault.ErrDenied, // SSM's for a KMS key that can't be used
@@ -143,8 +168,11 @@ var kinds = map[string]error{
 	"IDPCommunicationError":                  fault.ErrUnavailable,
 	"InternalError":                          fault.ErrUnavailable,
 	"InternalServerError":                    fault.ErrUnavailable,
+	"InternalServiceError":                   fault.ErrUnavailable,
 	"InvalidObjectState":                     fault.ErrUnavailable, // S3: archived, can be restored
 	"KMS.ThrottlingException":                fault.ErrUnavailable,
+	"KMSInternalException":                   fault.ErrUnavailable,
+	"KMSThrottlingException":                 fault.ErrUnavailable,
 	"PriorRequestNotComplete":                fault.ErrUnavailable,
 	"ProvisionedThroughputExceededException": fault.ErrUnavailable,
 	"RequestExpired":                         fault.ErrUnavailable, // the clocks differ
@@ -163,7 +191,7 @@ func kindOf(status int, code string) error {
 		return kind
 	}
 	switch {
-	case slices.Contains(badCredentials, code), strings.HasPrefix(code, "KMS."), status == http.StatusUnauthorized, status == http.StatusForbidden:
+	case slices.Contains(badCredentials, code), strings.HasPrefix(code, "KMS"), status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return fault.ErrDenied
 	case status == http.StatusNotFound, status == http.StatusGone:
 		return fault.ErrNotFound

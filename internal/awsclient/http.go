@@ -29,7 +29,7 @@ const (
 
 // endpointClient connects to AWS's services, or to what stands in for them.
 func endpointClient(caFile string) (*http.Client, error) {
-	connector, err := outbound.NewConnector(outbound.Config{CAFile: caFile})
+	connector, err := outbound.NewConnector(outbound.Config{CAFile: caFile, HTTP1: true})
 	if err != nil {
 		return nil, err
 	}
