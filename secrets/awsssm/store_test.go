@@ -1,0 +1,41 @@
+package awsssm_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/gmsa-agent/gmsa-agent/secrets"
+	"github.com/gmsa-agent/gmsa-agent/secrets/awsssm"
+)
+
+// region is the one that the tests' stores ask in.
+const region = "eu-west-1"
+
+// config is one with keys that anybody could have.
+func config(t *testing.T, url string) awsssm.Config {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "credentials")
+	if err := os.WriteFile(file, []byte("[default]\naws_access_key_id=AKIATEST\naws_secret_access_key=canary-key\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return awsssm.Config{Credentials: "profile", ProfileFile: file, Region: region, Endpoints: map[string]string{"ssm": url}}
+}
+
+func open(t *testing.T, cfg awsssm.Config) *awsssm.Store {
+	t.Helper()
+	s, err := awsssm.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func ref(t *testing.T, text string) secrets.Ref {
+	t.Helper()
+	r, err := secrets.ParseRef(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
