@@ -85,6 +85,43 @@ func TestEveryFormDeliversEveryPasswordUnchanged(t *testing.T) {
 	}
 }
 
+func TestNoFormMakesAPasswordOfAnImpossibleOne(t *testing.T) {
+	for what, password := range secretstest.Impossible() {
+		j, _ := json.Marshal(map[string]string{"username": "svc", "password": password, "domainName": "contoso.com"})
+		for form, content := range map[string][]byte{
+			"text":                            []byte(`contoso.com\svc:` + password),
+			"text with a user principal name": []byte("svc@contoso.com:" + password),
+			"JSON":                            j,
+			"JSON in ASCII":                   asciiJSON(j),
+		} {
+			if c, err := secrets.ParseContent(content); !errors.Is(err, fault.ErrMalformed) {
+				t.Errorf("%s as %s: got %v, %v, want fault.ErrMalformed", what, form, c, err)
+			}
+		}
+		keys := map[string][]byte{"username": []byte("svc"), "password": []byte(password), "domainName": []byte("contoso.com")}
+		if c, err := secrets.ParseKeys(keys); !errors.Is(err, fault.ErrMalformed) {
+			t.Errorf("%s under keys: got %v, %v, want fault.ErrMalformed", what, c, err)
+		}
+	}
+}
+
+func TestEveryFormDeliversEveryAccountUnchanged(t *testing.T) {
+	for what, a := range secretstest.Accounts() {
+		c, err := secrets.ParseContent([]byte(a.Domain + `\` + a.User + `:x:y`))
+		wantCredential(t, what+" as text", c, err, a.Domain, a.User, "x:y")
+
+		j, _ := json.Marshal(map[string]string{"username": a.User, "password": "x", "domainName": a.Domain})
+		c, err = secrets.ParseContent(j)
+		wantCredential(t, what+" as JSON", c, err, a.Domain, a.User, "x")
+
+		c, err = secrets.ParseContent(asciiJSON(j))
+		wantCredential(t, what+" as JSON in ASCII", c, err, a.Domain, a.User, "x")
+
+		c, err = secrets.ParseKeys(map[string][]byte{"username": []byte(a.User), "password": []byte("x"), "domainName": []byte(a.Domain)})
+		wantCredential(t, what+" under keys", c, err, a.Domain, a.User, "x")
+	}
+}
+
 // asciiJSON escapes as .NET's and Python's encoders do.
 func asciiJSON(b []byte) []byte {
 	var out []byte

@@ -109,6 +109,9 @@ func (m *Memory) fetch(ctx context.Context, ref secrets.Ref) (*secrets.Credentia
 	case s.damaged:
 		return nil, fmt.Errorf("%w: damaged", fault.ErrMalformed)
 	}
+	if err := s.cred.Validate(); err != nil {
+		return nil, err
+	}
 	return s.cred.Clone(), nil
 }
 

@@ -1,8 +1,10 @@
 package secretstest_test
 
 import (
+	"errors"
 	"testing"
 
+	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 	"github.com/gmsa-agent/gmsa-agent/secrets/secretstest"
 )
@@ -36,5 +38,29 @@ func TestLeakedFindsEveryForm(t *testing.T) {
 	}
 	if form := secretstest.Leaked("[redacted] s3cret pässword", password); form != "" {
 		t.Errorf("found as %s where it is not", form)
+	}
+}
+
+func TestTheTablesAreWhatTheySay(t *testing.T) {
+	seen := map[string]string{}
+	for what, password := range secretstest.Passwords() {
+		if err := secretstest.New("contoso.com", "svc", password).Validate(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		// An editor that normalises would make two of them one.
+		if other, ok := seen[password]; ok {
+			t.Errorf("%s is the same as %s", what, other)
+		}
+		seen[password] = what
+	}
+	for what, password := range secretstest.Impossible() {
+		if err := secretstest.New("contoso.com", "svc", password).Validate(); !errors.Is(err, fault.ErrMalformed) {
+			t.Errorf("%s: %v, want fault.ErrMalformed", what, err)
+		}
+	}
+	for what, a := range secretstest.Accounts() {
+		if err := secretstest.New(a.Domain, a.User, "x").Validate(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

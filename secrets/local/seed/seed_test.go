@@ -58,7 +58,8 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			if form := secretstest.Leaked(b.String(), e.Credential.Password.Bytes()); form != "" && len(e.Credential.Password.Bytes()) > 3 {
+			// What is short stands in text that is as good as random by chance.
+			if form := secretstest.Leaked(b.String(), e.Credential.Password.Bytes()); form != "" && len(e.Credential.Password.Bytes()) > 7 {
 				t.Errorf("the file contains a password (%s)", form)
 			}
 		}
