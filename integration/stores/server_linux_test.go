@@ -1,0 +1,77 @@
+package stores
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/gmsa-agent/gmsa-agent/integration/netlab"
+)
+
+// server is a secret store that runs, real or a double. Its methods fail the
+// test that started it.
+type server interface {
+	// settings is what the agent's configuration says of it, as YAML has it.
+	settings() map[string]any
+	// ref is a reference to the secret with a name.
+	ref(name string) string
+	// put stores a text under a name, as a new version where there is one.
+	put(name, content string)
+	// requests is how often it was asked for the secret with a name, by those
+	// whom it knows.
+	requests(name string) int
+	// credentials are those that it has handed out, or that it takes: whatever
+	// the agent may show nobody, besides passwords.
+	credentials() []string
+}
+
+// dialect is a server whose secrets another CCG plugin could have.
+type dialect interface {
+	server
+	// plugin is the other plugin's CLSID, and input what a document for it says.
+	plugin() string
+	input(name string) string
+}
+
+// kind is a kind of store.
+type kind struct {
+	// scheme is that of its references.
+	scheme string
+	// ready says why there can be no server; nil when there can.
+	ready func() error
+	// start starts a server for a host, which leads to it from its network.
+	start func(h *host) server
+}
+
+// kinds are those that this version has.
+func kinds() []kind {
+	return []kind{
+		{"local", func() error { return nil }, startLocal},
+		{"azurekeyvault", func() error { return nil }, startAzure},
+	}
+}
+
+// content is what a store holds of a plugin user.
+func content(t testing.TB, domain, user string, password []byte) string {
+	t.Helper()
+	b, err := json.Marshal(map[string]string{"domainName": domain, "username": user, "password": string(password)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// everyKind runs a test for each kind of store that there can be a server of.
+func everyKind(t *testing.T, f func(t *testing.T, k kind)) {
+	t.Helper()
+	for _, k := range kinds() {
+		t.Run(k.scheme, func(t *testing.T) {
+			if err := netlab.Ready(); err != nil {
+				t.Skip(err)
+			}
+			if err := k.ready(); err != nil {
+				t.Skip(err)
+			}
+			f(t, k)
+		})
+	}
+}
