@@ -19,8 +19,9 @@ const maxToken = 16 << 10
 // readToken reads a bearer token, with every request: who replaces the file
 // needs to tell nobody. Whoever could change the file could have the agent
 // send another one of the host's, and a token that others can read is theirs
-// too: both are fault.ErrDenied. A file that is missing or can't be read is
-// fault.ErrUnavailable, for the server has not been asked.
+// too: both are fault.ErrDenied. A file that is missing, can't be read or holds
+// no token is fault.ErrUnavailable, for the server has not been asked, and the
+// file may be half written just now.
 func readToken(path string) (string, error) {
 	data, err := readPrivate(path)
 	if err != nil {
@@ -30,15 +31,18 @@ func readToken(path string) (string, error) {
 	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))
 	switch {
 	case len(data) == 0:
-		return "", fmt.Errorf("token file %s is empty: %w", path, fault.ErrMalformed)
+		return "", fmt.Errorf("token file %s is empty: %w", path, fault.ErrUnavailable)
 	case bytes.ContainsFunc(data, func(r rune) bool { return r < 0x21 || r > 0x7e }):
-		return "", fmt.Errorf("token file %s has more than a token, which is one line of ASCII without blanks: %w", path, fault.ErrMalformed)
+		return "", fmt.Errorf("token file %s has more than a token, which is one line of ASCII without blanks: %w", path, fault.ErrUnavailable)
 	}
 	return string(data), nil
 }
 
 func readPrivate(path string) ([]byte, error) {
-	if err := private.Secret(path); err != nil {
+	switch err := private.Secret(path); {
+	case errors.Is(err, fault.ErrMalformed):
+		return nil, fmt.Errorf("is not a file: %w", fault.ErrUnavailable)
+	case err != nil:
 		return nil, withoutPath(err)
 	}
 	f, err := os.Open(path)
@@ -51,7 +55,7 @@ func readPrivate(path string) ([]byte, error) {
 	case err != nil:
 		return nil, withoutPath(err)
 	case len(data) > maxToken:
-		return nil, fmt.Errorf("is longer than %d bytes: %w", maxToken, fault.ErrMalformed)
+		return nil, fmt.Errorf("is longer than %d bytes: %w", maxToken, fault.ErrUnavailable)
 	}
 	return data, nil
 }

@@ -77,13 +77,13 @@ func TestATokenThatCannotBeUsedIsNotSent(t *testing.T) {
 		kind error
 	}{
 		"missing":    {filepath.Join(t.TempDir(), "none"), fault.ErrUnavailable},
-		"a folder":   {t.TempDir(), fault.ErrMalformed},
-		"empty":      {tokenFile(t, " \n"), fault.ErrMalformed},
-		"two lines":  {tokenFile(t, "hunter2\nX-Header: hunter2"), fault.ErrMalformed},
-		"a blank":    {tokenFile(t, "Bearer hunter2"), fault.ErrMalformed},
-		"not ASCII":  {tokenFile(t, "hunter2ü"), fault.ErrMalformed},
-		"UTF-16":     {tokenFile(t, "h\x00u\x00n\x00t\x00"), fault.ErrMalformed},
-		"a document": {tokenFile(t, strings.Repeat("hunter2", 10_000)), fault.ErrMalformed},
+		"a folder":   {t.TempDir(), fault.ErrUnavailable},
+		"empty":      {tokenFile(t, " \n"), fault.ErrUnavailable},
+		"two lines":  {tokenFile(t, "hunter2\nX-Header: hunter2"), fault.ErrUnavailable},
+		"a blank":    {tokenFile(t, "Bearer hunter2"), fault.ErrUnavailable},
+		"not ASCII":  {tokenFile(t, "hunter2ü"), fault.ErrUnavailable},
+		"UTF-16":     {tokenFile(t, "h\x00u\x00n\x00t\x00"), fault.ErrUnavailable},
+		"a document": {tokenFile(t, strings.Repeat("hunter2", 10_000)), fault.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			refused(t, source(t, withToken(t, l, c.file)), l.URL+"/private/x", c.kind, "token file", c.file)

@@ -13,8 +13,9 @@ import (
 // Connector is a [Transport] for those who live long: it reads the CA file
 // with the first request, and again when the file has changed.
 //
-// A CA file that can't be read is an error of the request, which wraps
-// fault.ErrUnavailable: the server has not been asked.
+// A CA file that can't be read, or has no certificate, is an error of the
+// request, which wraps fault.ErrUnavailable: the server has not been asked, and
+// will be when the file is put right. It may be half written just now.
 type Connector struct {
 	cfg Config
 
@@ -66,10 +67,10 @@ func (c *Connector) transport() (*http.Transport, error) {
 	if err == nil {
 		t, err = Transport(c.cfg)
 	}
-	switch {
-	case errors.Is(err, fault.ErrMalformed):
-		return nil, err
-	case err != nil:
+	if bad, ok := errors.AsType[*badFile](err); ok {
+		return nil, fmt.Errorf("CA file %s %s: %w", bad.file, bad.problem, fault.ErrUnavailable)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("CA file %s: %w: %w", c.cfg.CAFile, fault.ErrUnavailable, cause(err))
 	}
 	if c.current != nil {

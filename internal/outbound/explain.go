@@ -20,7 +20,7 @@ import (
 //
 //   - fault.ErrDenied: the address is refused (ErrLinkLocal and its like), or
 //     the proxy refuses (403, 407);
-//   - fault.ErrMalformed: the host or a CA file is none;
+//   - fault.ErrMalformed: the host is none, or a [Transport]'s CA file;
 //   - fault.ErrUnavailable: everything else. It is a *CertificateError where
 //     the server's certificate is not accepted.
 //

@@ -20,7 +20,7 @@ func Pool(file string) (*x509.CertPool, error) {
 	}
 	info, err := os.Stat(file)
 	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxCAFile) {
-		return nil, fmt.Errorf("CA file %s is no file of at most %d bytes: %w", file, maxCAFile, fault.ErrMalformed)
+		return nil, &badFile{file, fmt.Sprintf("is no file of at most %d bytes", maxCAFile)}
 	}
 	var pem []byte
 	if err == nil {
@@ -31,10 +31,19 @@ func Pool(file string) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("CA file %s has no PEM certificate: %w", file, fault.ErrMalformed)
+		return nil, &badFile{file, "has no PEM certificate"}
 	}
 	return pool, nil
 }
+
+// badFile is a CA file that is none. It wraps fault.ErrMalformed.
+type badFile struct{ file, problem string }
+
+func (e *badFile) Error() string {
+	return "CA file " + e.file + " " + e.problem + ": " + fault.ErrMalformed.Error()
+}
+
+func (e *badFile) Unwrap() error { return fault.ErrMalformed }
 
 func kind(err error) error {
 	switch {
