@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -149,6 +150,12 @@ type answer map[string]string
 // run runs the harness. It must be able to do what it is asked.
 func (h *host) run(t testing.TB, args ...string) answer {
 	t.Helper()
+	return h.runWith(t, nil, args...)
+}
+
+// runWith is run with a standard input, for what is not to be an argument.
+func (h *host) runWith(t testing.TB, stdin io.Reader, args ...string) answer {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := h.Command(ctx, h.harness, args...)
@@ -158,7 +165,7 @@ func (h *host) run(t testing.TB, args ...string) answer {
 		t.Fatal(err)
 	}
 	defer output.Close() //nolint:errcheck // only the harness writes to it
-	cmd.Stdout, cmd.Stderr = output, output
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, output, output
 	failed := cmd.Run()
 	out, err := os.ReadFile(output.Name())
 	if err := errors.Join(failed, err); err != nil {

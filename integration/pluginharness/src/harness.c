@@ -40,6 +40,28 @@ static void print_text(const char *name, LPCWSTR text)
     printf("%s %s\n", name, utf8);
 }
 
+/* The UTF-16 units, four hexadecimal digits each: of what UTF-8 cannot carry,
+ * of line ends and of normal forms, nothing is lost. */
+static void print_units(const char *name, int number, LPCWSTR text)
+{
+    static const char digits[] = "0123456789abcdef";
+    char hex[4 * 4096 + 1];
+    char *to = hex;
+
+    if (!text) {
+        printf("%s-%d NULL\n", name, number);
+        return;
+    }
+    for (; *text && to < hex + 4 * 4096; text++) {
+        *to++ = digits[*text >> 12];
+        *to++ = digits[*text >> 8 & 15];
+        *to++ = digits[*text >> 4 & 15];
+        *to++ = digits[*text & 15];
+    }
+    *to = 0;
+    printf("%s-%d %s\n", name, number, hex);
+}
+
 /* One at a time: in Wine 8, activations of one class in processes of their own
  * that overlap fail now and then (E_NOINTERFACE), whatever the class is. */
 static HRESULT activate(Plugin **plugin)
@@ -79,6 +101,33 @@ static int command_call(Plugin *plugin, LPCWSTR input)
     print_text("password", password);
     if (SUCCEEDED(result))
         give_back(domain, user, password);
+    return 0;
+}
+
+/* each: one call for each line of standard input, which is an input in ASCII.
+ * The first line is number 0. */
+static int command_each(Plugin *plugin)
+{
+    char line[2048];
+    WCHAR input[2048];
+    int number;
+
+    for (number = 0; fgets(line, sizeof line, stdin); number++) {
+        LPWSTR domain, user, password;
+        HRESULT result;
+
+        line[strcspn(line, "\r\n")] = 0;
+        if (!MultiByteToWideChar(CP_UTF8, 0, line, -1, input, 2048))
+            return failed("input", HRESULT_FROM_WIN32(GetLastError()));
+        result = get(plugin, input, &domain, &user, &password);
+        printf("result-%d 0x%08lX\n", number, (unsigned long)result);
+        print_units("domain", number, domain);
+        print_units("user", number, user);
+        print_units("password", number, password);
+        if (SUCCEEDED(result))
+            give_back(domain, user, password);
+    }
+    printf("calls %d\n", number);
     return 0;
 }
 
@@ -351,6 +400,8 @@ static int run(int count, LPWSTR *arguments)
         code = command_call(plugin, arguments[3]);
     else if (count == 3 && !lstrcmpW(command, L"null"))
         code = command_call(plugin, NULL);
+    else if (count == 3 && !lstrcmpW(command, L"each"))
+        code = command_each(plugin);
     else if (count == 6 && !lstrcmpW(command, L"repeat"))
         code = command_repeat(plugin, _wtoi(arguments[3]), _wtoi(arguments[4]), arguments[5]);
     else if (count == 4 && !lstrcmpW(command, L"long"))
