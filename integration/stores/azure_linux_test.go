@@ -61,3 +61,32 @@ func (a *azure) plugin() string { return "{CCC2A336-D7F3-4818-A213-272B7924213E}
 func (a *azure) input(name string) string {
 	return "ObjectId=" + a.id.ObjectID + ";SecretUri=https://" + azureVault + "/secrets/" + name
 }
+
+func (a *azure) become(to condition) bool {
+	var f azuredouble.Fault
+	shows := azuredouble.Good
+	a.vault.Allow(a.id.ObjectID)
+	a.way.Cut() // connections that there are have been trusted
+	switch to {
+	case throttled:
+		f = azuredouble.Throttled("1")
+	case refuses:
+		a.vault.Forbid(a.id.ObjectID)
+	case half:
+		f = azuredouble.Truncated
+	case untrusted:
+		shows = azuredouble.Untrusted
+	}
+	a.Present(shows)
+	a.FailAlways(azuredouble.KeyVault, f)
+	if to == stopped {
+		return true
+	}
+	if err := a.way.Mend(); err != nil {
+		return false
+	}
+	if to == slow {
+		a.way.Hang()
+	}
+	return true
+}

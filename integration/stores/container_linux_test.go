@@ -55,14 +55,23 @@ func (c container) annotations() map[string]string {
 }
 
 // run has containerd run a container, and returns the document in its bundle.
-func (h *host) run(c container) (document []byte) {
+func (h *host) run(c container) []byte {
 	h.Helper()
-	h.must(h.containerd.Run(h.Context(), containerdlab.Container{ID: c.id, Shim: h.wrapper(), Annotations: c.annotations()}))
+	document, err := h.tryRun(c)
+	h.must(err)
+	return document
+}
+
+func (h *host) tryRun(c container) ([]byte, error) {
+	if err := h.containerd.Run(h.Context(), containerdlab.Container{ID: c.id, Shim: h.wrapper(), Annotations: c.annotations()}); err != nil {
+		return nil, err
+	}
 	config, err := os.ReadFile(filepath.Join(h.containerd.Bundle(c.id), bundle.FileName))
-	h.must(err)
+	if err != nil {
+		return nil, err
+	}
 	asked, err := bundle.Read(config)
-	h.must(err)
-	return []byte(asked.CredentialSpec)
+	return []byte(asked.CredentialSpec), err
 }
 
 // admit asks the agent for a container's document as the shim wrapper does,

@@ -15,6 +15,9 @@ func (l local) settings() map[string]any { return nil }
 func (l local) ref(name string) string   { return "local://" + name }
 func (l local) credentials() []string    { return nil }
 
+// become knows of no other condition: there is nobody who could be in one.
+func (l local) become(to condition) bool { return to == healthy }
+
 // put is what an administrator does, with the command line.
 func (l local) put(name, content string) {
 	l.h.Helper()

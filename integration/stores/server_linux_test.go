@@ -1,9 +1,11 @@
 package stores
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"testing"
 
+	"github.com/gmsa-agent/gmsa-agent/integration/awslab"
 	"github.com/gmsa-agent/gmsa-agent/integration/netlab"
 )
 
@@ -19,6 +21,8 @@ type server interface {
 	// requests is how often it was asked for the secret with a name, by those
 	// whom it knows.
 	requests(name string) int
+	// become puts the server into a condition, and says whether it can.
+	become(condition) bool
 	// credentials are those that it has handed out, or that it takes: whatever
 	// the agent may show nobody, besides passwords.
 	credentials() []string
@@ -47,6 +51,8 @@ func kinds() []kind {
 	return []kind{
 		{"local", func() error { return nil }, startLocal},
 		{"azurekeyvault", func() error { return nil }, startAzure},
+		{"awssecretsmanager", awslab.Ready, startSecretsManager},
+		{"awsssm", awslab.Ready, startParameters},
 	}
 }
 
@@ -75,3 +81,6 @@ func everyKind(t *testing.T, f func(t *testing.T, k kind)) {
 		})
 	}
 }
+
+// token is a text that nobody can guess, and that is nowhere by chance.
+func token() string { return rand.Text() }

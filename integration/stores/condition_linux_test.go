@@ -1,0 +1,16 @@
+package stores
+
+// condition is what is the matter with a store's server.
+type condition string
+
+// The conditions that docs/stores has the outcomes of, but for what a server
+// answers as if it were in order.
+const (
+	healthy   condition = "healthy"
+	stopped   condition = "stopped"                 // nobody takes connections
+	slow      condition = "slow"                    // nobody answers
+	throttled condition = "throttled"               // asks to be asked later
+	refuses   condition = "refuses"                 // the agent may not read the secret
+	half      condition = "half an answer"          // the connection ends within one
+	untrusted condition = "certificate not trusted" // it is not signed by who signs them
+)
