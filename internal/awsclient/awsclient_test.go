@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/aws/smithy-go"
+
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 )
 
@@ -89,5 +91,32 @@ func TestStatusesHaveTheirKinds(t *testing.T) {
 		if got := kindOf(status, "Unheard0f"); got != kind {
 			t.Errorf("%d: %v, want %v", status, got, kind)
 		}
+	}
+}
+
+func TestARefusalIsOfTheKeyOrOfWhatItEncrypts(t *testing.T) {
+	for name, tt := range map[string]struct {
+		code, words string
+		ofKey       bool
+		kind        error
+	}{
+		"Secrets Manager's":       {"DecryptionFailure", "", true, fault.ErrDenied},
+		"Systems Manager's":       {"InvalidKeyId", "", true, fault.ErrDenied},
+		"S3's":                    {"KMS.DisabledException", "", true, fault.ErrDenied},
+		"others'":                 {"KMSAccessDeniedException", "", true, fault.ErrDenied},
+		"by its action":           {"AccessDenied", "is not authorized to perform: kms:Decrypt", true, fault.ErrDenied},
+		"by its words":            {"AccessDeniedException", "Access to KMS is not allowed", true, fault.ErrDenied},
+		"not of the key":          {"AccessDeniedException", "is not authorized to perform: ssm:GetParameter on parameter/KMS", false, fault.ErrDenied},
+		"no refusal":              {"KMS.ThrottlingException", "", false, fault.ErrUnavailable},
+		"no refusal either":       {"KMSInternalException", "", false, fault.ErrUnavailable},
+		"of something that isn't": {"ResourceNotFoundException", "kms:", false, fault.ErrNotFound},
+	} {
+		err := &smithy.GenericAPIError{Code: tt.code, Message: tt.words}
+		if OfKey(err) != tt.ofKey || kindOf(http.StatusBadRequest, tt.code) != tt.kind {
+			t.Errorf("%s: %t, %v", name, OfKey(err), kindOf(http.StatusBadRequest, tt.code))
+		}
+	}
+	if OfKey(errors.New("kms:")) {
+		t.Error("an error that is not AWS's is of a key")
 	}
 }
