@@ -66,6 +66,7 @@ func (l *Lab) fault(w http.ResponseWriter, r *http.Request) {
 		}
 	case GzipBomb:
 		h.Set("Content-Encoding", "gzip")
+		flush() // making it takes longer than clients wait for a header, on a busy machine
 		write(gzipped(make([]byte, 16<<20)))
 	case Gzipped:
 		h.Set("Content-Encoding", "gzip")
