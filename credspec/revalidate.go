@@ -9,6 +9,17 @@ import (
 // one that the caller has.
 var ErrUnchanged = errors.New("the document is unchanged")
 
+// Admitter is a source that may be configured to refuse references, whatever
+// they name: to hosts that are not listed, say.
+//
+// Admit says whether it does, without asking anybody; its errors are Resolve's.
+// A cache in front of the source asks it before it answers by itself: what it
+// holds was perhaps fetched under another configuration.
+type Admitter interface {
+	Source
+	Admit(ref Ref) error
+}
+
 // Revalidator is a source that can tell at little cost whether a document is
 // still the one that it returned before.
 //

@@ -31,8 +31,9 @@ const (
 	Pause = 10 * time.Second
 )
 
-// maxFlights bounds the requests under way: containers that are given up leave
-// theirs behind until the source's time is up.
+// maxFlights bounds the requests to one source that are under way: containers
+// that are given up leave theirs behind until the source's time is up. Each
+// source has its own bound, so that one that hangs is in nobody else's way.
 const maxFlights = 64
 
 // Limits say for how long a document is used.
@@ -55,8 +56,7 @@ type Cache struct {
 	bytes   int64                // of all entries
 	gone    map[string]time.Time // names whose file is to be removed; when that was tried
 	fronts  int                  // how many were made
-	flying  int
-	stats   Stats // but for what entries say
+	stats   Stats                // but for what entries say
 
 	disk       sync.Mutex // guards what follows, and the folder's content; taken before mu
 	folder     folder

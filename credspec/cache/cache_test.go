@@ -414,6 +414,61 @@ func TestTooManyRequestsAtOnceAreRefused(t *testing.T) {
 	})
 }
 
+// A source that hangs must not keep containers from another one.
+func TestRequestsToOneSourceLeaveRoomForAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		slow := newOrigin()
+		gate := make(chan struct{})
+		slow.wait = gate
+		hangs := w.Front(slow, w.limits)
+		var wg sync.WaitGroup
+		for i := range maxFlights {
+			name := fmt.Sprint("x", i)
+			slow.put(name, document)
+			wg.Go(func() {
+				if _, err := hangs.Resolve(t.Context(), credspec.Ref{Scheme: "https", Rest: name}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		w.want(document, false, 1)
+		close(gate)
+		wg.Wait()
+	})
+}
+
+// restricted is an origin that is configured for some references only.
+type restricted struct {
+	*origin
+	only string
+}
+
+func (r restricted) Admit(ref credspec.Ref) error {
+	if ref.Rest != r.only {
+		return fmt.Errorf("bucket/%s is not configured: %w", ref.Rest, fault.ErrDenied)
+	}
+	return nil
+}
+
+func TestWhatTheConfigurationRefusesIsNotAnsweredFromTheCache(t *testing.T) {
+	w := newWorld(t)
+	w.want(document, false, 1)
+	w.mux = credspec.NewMux(map[string]credspec.Source{"s3": w.Front(restricted{w.origin, "other"}, w.limits)})
+	for _, ref := range []credspec.Ref{ref("web"), pinned("web", document)} {
+		if _, err := w.mux.Resolve(t.Context(), ref); !errors.Is(err, fault.ErrDenied) {
+			t.Errorf("%v: %v, want fault.ErrDenied", ref, err)
+		}
+	}
+	w.wantRequests(1)
+	w.mux = credspec.NewMux(map[string]credspec.Source{"s3": w.Front(restricted{w.origin, "web"}, w.limits)})
+	if _, err := w.mux.Resolve(t.Context(), pinned("web", document)); err != nil {
+		t.Error(err)
+	}
+	w.wantRequests(1)
+}
+
 func TestAPinnedDocumentThatIsCachedNeedsNoRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

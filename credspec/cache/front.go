@@ -36,6 +36,11 @@ func (f *front) Resolve(ctx context.Context, ref credspec.Ref) (credspec.Documen
 	if err := ctx.Err(); err != nil {
 		return credspec.Document{}, err
 	}
+	if a, ok := f.source.(credspec.Admitter); ok {
+		if err := a.Admit(ref); err != nil {
+			return credspec.Document{}, err
+		}
+	}
 	name := nameOf(ref)
 	f.cache.recall(name)
 	doc, joined, err := f.resolve(ctx, name, ref)
@@ -65,14 +70,13 @@ func (f *front) resolve(ctx context.Context, name string, ref credspec.Ref) (doc
 	c.stats.Misses++
 	fl, joined := f.flights[name]
 	if !joined {
-		if c.flying >= maxFlights {
+		if len(f.flights) >= maxFlights {
 			c.mu.Unlock()
-			doc, err = f.instead(name, ref, fmt.Errorf("%d requests to sources are under way: %w", maxFlights, fault.ErrUnavailable))
+			doc, err = f.instead(name, ref, fmt.Errorf("%d requests to sources of %s:// are under way: %w", maxFlights, ref.Scheme, fault.ErrUnavailable))
 			return doc, false, err
 		}
 		fl = &flight{done: make(chan struct{})}
 		f.flights[name] = fl
-		c.flying++
 		var known *held
 		if e := c.entries[name]; e != nil {
 			known = e.held
@@ -166,7 +170,6 @@ func (f *front) fly(ctx context.Context, fl *flight, name string, ref credspec.R
 
 	c.mu.Lock()
 	delete(f.flights, name)
-	c.flying--
 	c.stats.count(ref.Scheme, err)
 	save := f.land(fl, name, good)
 	close(fl.done)

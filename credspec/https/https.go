@@ -43,7 +43,7 @@ type Host struct {
 	TokenFile string // holds the bearer token that this host, and no other, is sent
 }
 
-// Source implements credspec.Revalidator.
+// Source implements credspec.Revalidator and credspec.Admitter.
 type Source struct {
 	cfg    Config
 	hosts  map[string]Host                // by host:port, as hostPort writes it
@@ -51,7 +51,10 @@ type Source struct {
 	plain  *http.Transport
 }
 
-var _ credspec.Revalidator = (*Source)(nil)
+var (
+	_ credspec.Revalidator = (*Source)(nil)
+	_ credspec.Admitter    = (*Source)(nil)
+)
 
 // New returns the source. It asks nobody yet, and reads no file. It fails with
 // fault.ErrMalformed where the configuration is wrong.
@@ -103,6 +106,13 @@ func (s *Source) CloseIdleConnections() {
 	for _, c := range s.secure {
 		c.CloseIdleConnections()
 	}
+}
+
+// Admit implements credspec.Admitter: it says what Resolve would refuse by the
+// reference alone.
+func (s *Source) Admit(ref credspec.Ref) error {
+	_, err := s.target(ref)
+	return err
 }
 
 // Resolve gets the document behind ref's URL.

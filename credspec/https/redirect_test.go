@@ -105,6 +105,10 @@ func TestWhereHostsAreRestrictedOthersAreRefused(t *testing.T) {
 		refused(t, s, to(l.URL, "302", target), fault.ErrDenied, "a redirect that leads to "+hostOf(t, target))
 	}
 	refused(t, s, l.Plain+"/specs/x", fault.ErrDenied, "not among the hosts")
+	checkError(t, other.URL, s.Admit(ref(t, other.URL+"/specs/x")), fault.ErrDenied, "not among the hosts")
+	if err := s.Admit(ref(t, l.URL+"/specs/x")); err != nil {
+		t.Error(err)
+	}
 	if asked := other.Requests(); len(asked) > 0 {
 		t.Errorf("asked nevertheless: %v", asked)
 	}

@@ -33,10 +33,10 @@ type connection struct {
 // connect prepares to talk to the registry of n. Its error wraps fault.ErrDenied
 // where that registry is not to be talked to, else fault.ErrUnavailable.
 func (s *Source) connect(n name) (*connection, error) {
-	registry, listed := s.cfg.Registries[canonical(n.Registry)]
-	if s.cfg.RestrictToRegistries && !listed {
-		return nil, fmt.Errorf("registry %s is not one that is configured, and no other is asked: %w", n.Registry, fault.ErrDenied)
+	if err := s.admit(n); err != nil {
+		return nil, err
 	}
+	registry := s.cfg.Registries[canonical(n.Registry)]
 	c := &connection{name: n}
 	if registry.PlainHTTP {
 		c.plain = outbound.Loopback()
@@ -63,6 +63,14 @@ func (s *Source) connect(n name) (*connection, error) {
 	}
 	c.repo = &remote.Repository{Client: c, Reference: n.Reference, PlainHTTP: registry.PlainHTTP, MaxMetadataBytes: maxManifest}
 	return c, nil
+}
+
+// admit refuses, with fault.ErrDenied, a registry that is not to be talked to.
+func (s *Source) admit(n name) error {
+	if _, listed := s.cfg.Registries[canonical(n.Registry)]; s.cfg.RestrictToRegistries && !listed {
+		return fmt.Errorf("registry %s is not one that is configured, and no other is asked: %w", n.Registry, fault.ErrDenied)
+	}
+	return nil
 }
 
 // dialWith makes the transports. A registry's certificates are signed by its

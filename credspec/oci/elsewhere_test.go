@@ -234,6 +234,10 @@ func TestOnlyConfiguredRegistriesAreAskedWhereThatIsSaid(t *testing.T) {
 	wantError(t, err, fault.ErrDenied, other.host(), "is not one that is configured")
 	_, err = s.Push(t.Context(), other.ref(":1"), []byte("{}"))
 	wantError(t, err, fault.ErrDenied, other.host())
+	wantError(t, s.Admit(other.ref(":1")), fault.ErrDenied, other.host())
+	if err := s.Admit(f.ref(":1")); err != nil {
+		t.Error(err)
+	}
 	if asked := other.asked(); len(asked) > 0 {
 		t.Errorf("it was asked: %q", asked)
 	}

@@ -52,10 +52,13 @@ type Registry struct {
 	PlainHTTP    bool // without TLS; for a registry on this host only
 }
 
-// Source implements credspec.Source.
+// Source implements credspec.Revalidator and credspec.Admitter.
 type Source struct{ cfg Config }
 
-var _ credspec.Revalidator = (*Source)(nil)
+var (
+	_ credspec.Revalidator = (*Source)(nil)
+	_ credspec.Admitter    = (*Source)(nil)
+)
 
 // New returns the source. It asks nobody yet, and reads no file. It fails with
 // fault.ErrMalformed where the configuration is wrong.
@@ -72,6 +75,16 @@ func New(cfg Config) (*Source, error) {
 	}
 	cfg.Registries = registries
 	return &Source{cfg}, nil
+}
+
+// Admit implements credspec.Admitter: it refuses what names nothing, and what is
+// in a registry that is not to be asked.
+func (s *Source) Admit(ref credspec.Ref) error {
+	name, err := parse(ref)
+	if err != nil {
+		return err
+	}
+	return s.admit(name)
 }
 
 // Resolve fetches the artifact's manifest and then its document, and verifies

@@ -157,6 +157,14 @@ func (b bounded) Revalidate(ctx context.Context, ref credspec.Ref, tag string) (
 	})
 }
 
+// Admit implements credspec.Admitter; a source that is none refuses nothing.
+func (b bounded) Admit(ref credspec.Ref) error {
+	if a, ok := b.source.(credspec.Admitter); ok {
+		return a.Admit(ref)
+	}
+	return nil
+}
+
 func (b bounded) within(ctx context.Context, ask func(context.Context) (credspec.Document, error)) (credspec.Document, error) {
 	short, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()

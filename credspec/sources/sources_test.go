@@ -13,6 +13,8 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/credspec/cache"
 	"github.com/gmsa-agent/gmsa-agent/credspec/credspectest"
+	"github.com/gmsa-agent/gmsa-agent/credspec/https"
+	"github.com/gmsa-agent/gmsa-agent/credspec/oci"
 	"github.com/gmsa-agent/gmsa-agent/credspec/sources"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 )
@@ -52,6 +54,22 @@ func TestTheCacheIsInFrontOfRemoteSourcesOnly(t *testing.T) {
 		}
 		if s := documents.Stats(); s.Entries != 0 || s.Sources["file"].Requests != uint64(i+1) {
 			t.Errorf("%+v", s)
+		}
+	}
+}
+
+func TestWhatTheConfigurationRefusesIsRefusedBeforeTheCacheAnswers(t *testing.T) {
+	documents := cache.Open(filepath.Join(t.TempDir(), "cache"), slog.New(slog.DiscardHandler))
+	defer documents.Close() //nolint:errcheck // nothing is to be written
+	cfg := sources.Config{HTTPS: https.Config{RestrictToHosts: true}, OCI: oci.Config{RestrictToRegistries: true}}
+	m, err := sources.Cached(cfg, documents, cache.Limits{Fresh: time.Hour, Stale: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for scheme, rest := range map[string]string{"https": "host/x.json", "oci": "host/repository:1"} {
+		_, err := m.Resolve(t.Context(), credspec.Ref{Scheme: scheme, Rest: rest})
+		if s := documents.Stats(); !errors.Is(err, fault.ErrDenied) || s.Sources[scheme].Requests != 0 {
+			t.Errorf("%s: %v after %d requests", scheme, err, s.Sources[scheme].Requests)
 		}
 	}
 }
