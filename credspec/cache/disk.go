@@ -81,7 +81,7 @@ func (c *Cache) read(e *entry) {
 
 	c.mu.Lock()
 	switch {
-	case c.entries[e.name] != e:
+	case c.entries[e.name] != e, e.held != nil: // the source has spoken meanwhile
 	case err != nil:
 		c.drop(e)
 	default:

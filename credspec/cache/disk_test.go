@@ -215,6 +215,27 @@ func (w *world) damage(what string, damage func(path string)) {
 	w.logs.b.Reset()
 }
 
+// A folder that becomes usable while a request is under way has files of
+// documents that are about to be replaced.
+func TestAFileThatIsReadLateDoesNotReplaceWhatTheSourceSaid(t *testing.T) {
+	w := newWorld(t)
+	w.want(document, false, 1)
+	w.restart()
+	w.put("web", changed)
+	name := nameOf(ref("web"))
+	f := w.Front(w.origin, w.limits).(*front)
+	if _, _, err := f.resolve(t.Context(), name, ref("web")); err != nil { // without a look at the file
+		t.Fatal(err)
+	}
+	w.Cache.mu.Lock()
+	e := w.entries[name]
+	w.Cache.mu.Unlock()
+	w.read(e)
+	if doc, err := f.Resolve(t.Context(), ref("web")); err != nil || string(doc.Data) != changed {
+		t.Errorf("%v, %v", doc, err)
+	}
+}
+
 func TestADamagedFileIsNeverServed(t *testing.T) {
 	w := newWorld(t)
 	w.put("other", changed)
