@@ -202,7 +202,9 @@ func TestASecretIsForgottenOnTheControlChannel(t *testing.T) {
 func TestStatusCountsTheSecretsThatAreInUse(t *testing.T) {
 	w := newWorld(t)
 	named := w.vault(&vault{version: "7"}, secrets.Times{TTL: time.Hour})
-	w.Report(func(s *Status) { s.Stores = append(s.Stores, Store{Scheme: "awsssm"}, Store{Scheme: "vault", Cached: 1}) })
+	w.Report(func(s *Status) {
+		s.Stores = append(s.Stores, Store{Scheme: "awsssm"}, Store{Scheme: "vault", Cached: 1})
+	})
 	w.admit(named("c1"))
 	w.admit(named("c2"))
 	other := named("c3")
