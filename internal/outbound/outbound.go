@@ -27,9 +27,12 @@ type Config struct {
 	CAFile         string // PEM certificates that sign servers'; empty: the system's
 	AllowLinkLocal bool   // 169.254.0.0/16, fe80::/10 and metadata services elsewhere
 	Proxy          string // URL of an HTTP proxy; empty: none
-	// HTTP1 is for answers that must not be seen: HTTP/2 in Go has a debug log,
-	// which the environment turns on (GODEBUG=http2debug=2), with headers and
-	// the beginnings of bodies in it. HTTP/1 has none.
+
+	// Certificate gives a server that asks the client's certificate. It is
+	// called for each connection; nil: there is none.
+	Certificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+	// HTTP1 keeps to HTTP/1.1: HTTP/2's debug output, which GODEBUG turns on
+	// (http2debug=2), has requests and answers in it, tokens and passwords.
 	HTTP1 bool
 }
 
@@ -62,6 +65,7 @@ func Transport(c Config) (*http.Transport, error) {
 	}
 	t := transport(c.refuse)
 	t.TLSClientConfig.RootCAs = pool
+	t.TLSClientConfig.GetClientCertificate = c.Certificate
 	if c.HTTP1 {
 		t.Protocols = new(http.Protocols)
 		t.Protocols.SetHTTP1(true)
