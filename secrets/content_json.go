@@ -46,6 +46,37 @@ func parseJSONContent(b []byte) (*Credential, error) {
 	return f.credential()
 }
 
+// ParseJSON reads content that stands in a JSON document, such as one value of a
+// store's answer: an object is the JSON form of [ParseContent], a text is
+// content in any form.
+//
+// The credential has bytes of its own; the caller still owns b and wipes it. An
+// error wraps fault.ErrMalformed and quotes nothing of b.
+func ParseJSON(b []byte) (*Credential, error) {
+	b = bytes.TrimSpace(b)
+	if len(b) > maxJSONContent {
+		return nil, malformed("secret content: longer than %d bytes", MaxContent)
+	}
+	if !json.Valid(b) {
+		return nil, malformed("secret content: not valid JSON")
+	}
+	switch b[0] {
+	case '{':
+		return parseJSONContent(b)
+	case '"':
+		content, err := unquote(b)
+		if err != nil {
+			return nil, malformed("secret content: not valid Unicode (half a surrogate pair)")
+		}
+		defer clear(content)
+		return ParseContent(content)
+	}
+	return nil, malformed("secret content: neither an object nor a text")
+}
+
+// maxJSONContent: a character of one byte may be written with six, as \u0022.
+const maxJSONContent = 6*MaxContent + 2
+
 // eachMember calls do with the raw key and value of each member of the object
 // b, which must be valid JSON.
 func eachMember(b []byte, do func(key, value []byte) error) error {

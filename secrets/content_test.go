@@ -138,6 +138,41 @@ func asciiJSON(b []byte) []byte {
 	return out
 }
 
+func TestParseJSONReadsObjectsAndTexts(t *testing.T) {
+	for what, password := range secretstest.Passwords() {
+		object, _ := json.Marshal(map[string]string{"username": "svc", "password": password, "domainName": "contoso.com"})
+		text, _ := json.Marshal(`contoso.com\svc:` + password)
+		within, _ := json.Marshal(string(object))
+		for form, b := range map[string][]byte{"object": object, "text": text, "object within a text": within, "ASCII": asciiJSON(text)} {
+			c, err := secrets.ParseJSON(b)
+			wantCredential(t, what+" as "+form, c, err, "contoso.com", "svc", password)
+			clear(b)
+			if err == nil && string(c.Password.Bytes()) != password {
+				t.Errorf("%s as %s: the password shares the caller's bytes", what, form)
+			}
+		}
+	}
+}
+
+func TestParseJSONRefusesWithoutQuoting(t *testing.T) {
+	for in, cause := range map[string]string{
+		"":                                "not valid JSON",
+		`"contoso\\svc:C4nary`:            "not valid JSON",
+		`contoso\svc:C4nary`:              "not valid JSON",
+		`["C4nary"]`:                      "neither an object nor a text",
+		`null`:                            "neither an object nor a text",
+		`"C4nary"`:                        "neither",
+		`"contoso\\svc:C4nary\ud83d"`:     "half a surrogate pair",
+		`{"username":1}`:                  "not a text",
+		`"` + strings.Repeat("x", 400000): "longer",
+	} {
+		_, err := secrets.ParseJSON([]byte(in))
+		if !errors.Is(err, fault.ErrMalformed) || !strings.Contains(err.Error(), cause) || strings.Contains(err.Error(), "C4nary") {
+			t.Errorf("%.40s: %v, want %q", in, err, cause)
+		}
+	}
+}
+
 func TestParseContentRefusesWithoutQuoting(t *testing.T) {
 	long := strings.Repeat("C4nary", 200)
 	for in, cause := range map[string]string{
@@ -279,6 +314,26 @@ func FuzzParseContent(f *testing.F) {
 			if json.Unmarshal(raw, &s) == nil && strings.EqualFold(k, "password") && s != "" && s != string(c.Password.Bytes()) {
 				t.Errorf("password %q, encoding/json reads %q", c.Password.Bytes(), s)
 			}
+		}
+	})
+}
+
+func FuzzParseJSON(f *testing.F) {
+	for _, s := range []string{
+		`"contoso\\svc:a:b\\c\"d"`, `{"username":"svc","password":"\ud83d\udd11","domainName":"contoso.com"}`, `"{\"username\":\"svc@c.com\",\"password\":\"x\"}"`, "[]", `"\ud83d"`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := secrets.ParseJSON(b)
+		if err != nil {
+			if !errors.Is(err, fault.ErrMalformed) {
+				t.Errorf("not malformed: %v", err)
+			}
+			return
+		}
+		if err := c.Validate(); err != nil {
+			t.Errorf("a credential that is none: %v", err)
 		}
 	})
 }
