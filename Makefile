@@ -61,12 +61,12 @@ test: ## unit tests, the Linux suites and the plugin's Wine suite
 	@$(LAB) base ad wine containerd s3 aws registry kube vault
 	@$(call tool,$(GOTESTSUM),gotest.tools/gotestsum@$(GOTESTSUM_VERSION))
 	$(GOTESTSUM) $(FORMAT) -- $(TESTFLAGS) -short $$($(GO) list ./... | grep -v /integration)
-	$(GOTESTSUM) $(FORMAT) $(RERUN) --packages ./integration/... -- $(TESTFLAGS) -short
+	$(GOTESTSUM) $(FORMAT) $(RERUN) --packages ./integration/... -- $(TESTFLAGS) -count=1 -short
 
 .PHONY: test-all
 test-all: test ## make test, and containerd.exe with the real runhcs shim
 	@$(LAB) chain
-	$(GOTESTSUM) --format testname $(RERUN) --packages ./integration -- -timeout 20m -run Chain
+	$(GOTESTSUM) --format testname $(RERUN) --packages ./integration -- -count=1 -timeout 20m -run Chain
 
 .PHONY: demo
 demo: ## run the whole chain and show it hop by hop
