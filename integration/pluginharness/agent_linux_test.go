@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,9 +60,8 @@ type agentHost struct {
 
 // newAgentHost prepares a host on which the agent does not run yet. Under Wine
 // the one user is an administrator, and COM's surrogate lies in the folder of
-// the 32-bit half of Windows; beside it, the harness may redeem. More is
-// appended to the agent's configuration.
-func newAgentHost(t testing.TB, more string) *agentHost {
+// the 32-bit half of Windows; beside it, the harness may redeem.
+func newAgentHost(t testing.TB) *agentHost {
 	t.Helper()
 	h := &agentHost{host: newHost(t)}
 	var err error
@@ -74,18 +74,30 @@ func newAgentHost(t testing.TB, more string) *agentHost {
 	if err := os.MkdirAll(h.Path(specFolder), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	config := fmt.Sprintf(`state_dir: '%s'
-channels:
-  plugin:
-    users: [S-1-5-32-544]
-    images: ['C:\windows\syswow64\dllhost.exe', '%s']
-credential_specs:
-  folders: ['%s']
-`, dataFolder, h.WindowsPath(h.harness), specFolder)
-	if err := os.WriteFile(h.Path(configFile), []byte(config+more), 0o600); err != nil {
+	h.configure(t, nil)
+	return h
+}
+
+// configure writes the agent's configuration: what makes it work on this host,
+// and more, by top-level key. JSON is YAML, too.
+func (h *agentHost) configure(t testing.TB, more map[string]any) {
+	t.Helper()
+	config := map[string]any{
+		"state_dir": dataFolder,
+		"channels": map[string]any{"plugin": map[string]any{
+			"users":  []string{"S-1-5-32-544"},
+			"images": []string{`C:\windows\syswow64\dllhost.exe`, h.WindowsPath(h.harness)},
+		}},
+		"credential_specs": map[string]any{"folders": []string{specFolder}},
+	}
+	maps.Copy(config, more)
+	text, err := json.Marshal(config)
+	if err == nil {
+		err = os.WriteFile(h.Path(configFile), text, 0o600)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	return h
 }
 
 // cli runs gmsa-agent.exe. The error holds what it said of it.

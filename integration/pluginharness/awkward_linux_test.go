@@ -15,6 +15,8 @@ import (
 	"filippo.io/age"
 
 	"github.com/gmsa-agent/gmsa-agent/hook"
+	"github.com/gmsa-agent/gmsa-agent/integration/awslab"
+	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 	"github.com/gmsa-agent/gmsa-agent/internal/agent"
 	"github.com/gmsa-agent/gmsa-agent/internal/ccgplugin"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
@@ -55,15 +57,17 @@ func allAwkward(t *testing.T, h *agentHost) []awkward {
 }
 
 // keeper is a store that the agent fetches from. It keeps the credentials and
-// returns their references, in order. The agent does not run yet.
-type keeper func(t *testing.T, h *agentHost, all []awkward) (refs []string)
+// returns their references, in order, and what the agent must be told of it, by
+// top-level key of the configuration. The agent does not run yet.
+type keeper func(t *testing.T, h *agentHost, all []awkward) (refs []string, config map[string]any)
 
-// keepers are the stores that the whole way is shown for, by scheme. What each
-// of the others does with the same tables, its own conformance test shows.
-var keepers = map[string]keeper{"local": keptLocally}
+// keepers are the stores that the whole way is shown for, by scheme: one on the
+// host, and one on the network, whose answers are JSON within JSON. What each
+// of the others does with the same tables, its own tests show.
+var keepers = map[string]keeper{"local": keptLocally, "awssecretsmanager": keptInAWS}
 
 // keptLocally seeds the local store as a fleet's is, by an encrypted file.
-func keptLocally(t *testing.T, h *agentHost, all []awkward) (refs []string) {
+func keptLocally(t *testing.T, h *agentHost, all []awkward) (refs []string, _ map[string]any) {
 	t.Helper()
 	var entries []seed.Entry
 	for i, a := range all {
@@ -81,7 +85,47 @@ func keptLocally(t *testing.T, h *agentHost, all []awkward) (refs []string) {
 			t.Errorf("%s: warned of a PowerShell type: %v, want %v", a.what, told, is)
 		}
 	}
-	return refs
+	return refs, nil
+}
+
+// keptInAWS puts them into Secrets Manager as moto has it, as JSON; none if
+// there is no moto.
+func keptInAWS(t *testing.T, h *agentHost, all []awkward) (refs []string, config map[string]any) {
+	t.Helper()
+	if err := awslab.Ready(); err != nil {
+		t.Run("awssecretsmanager", func(t *testing.T) { t.Skip(err) })
+		return nil, nil
+	}
+	l, err := awslab.Start(t.Context(), lab.Report(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	for i, a := range all {
+		content, err := json.Marshal(map[string]string{
+			"username": a.credential.User, "password": string(a.credential.Password.Bytes()), "domainName": a.credential.Domain,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := fmt.Sprintf("gmsa/awkward%d", i)
+		if _, _, err := l.PutSecret(t.Context(), awslab.Secret{Name: name, Text: string(content)}); err != nil {
+			t.Fatal(err)
+		}
+		refs = append(refs, "awssecretsmanager://"+name)
+	}
+	profile := dataFolder + `\credentials`
+	if err := os.WriteFile(h.Path(profile), []byte("[default]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = of-moto\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return refs, map[string]any{"aws": map[string]any{
+		"credentials": "profile", "profile_file": profile, "region": awslab.Region,
+		"endpoints": map[string]string{"secretsmanager": l.URL},
+	}}
 }
 
 // seeder returns what puts secrets into the local store, all or none.
@@ -118,7 +162,7 @@ func units(text string) string {
 // the DLL and, as CCG has it, a plugin host of its own, to the caller's strings.
 func TestEveryAwkwardCredentialArrivesUnitForUnit(t *testing.T) {
 	t.Parallel()
-	h := newAgentHost(t, "secrets: {cache: {ttl: 1h}}\n")
+	h := newAgentHost(t)
 	t.Run("impossible", func(t *testing.T) { refusesImpossible(t, h) }) // while the store is empty
 	all := allAwkward(t, h)
 	type sent struct {
@@ -127,8 +171,11 @@ func TestEveryAwkwardCredentialArrivesUnitForUnit(t *testing.T) {
 	}
 	var sends []sent
 	var containers []hook.Facts
+	config := map[string]any{"secrets": map[string]any{"cache": map[string]any{"ttl": "1h"}}}
 	for _, scheme := range slices.Sorted(maps.Keys(keepers)) {
-		for i, ref := range keepers[scheme](t, h, all) {
+		refs, more := keepers[scheme](t, h, all)
+		maps.Copy(config, more)
+		for i, ref := range refs {
 			a := all[i]
 			a.what = scheme + ": " + a.what
 			f := hook.Facts{
@@ -139,6 +186,10 @@ func TestEveryAwkwardCredentialArrivesUnitForUnit(t *testing.T) {
 			sends = append(sends, sent{a, f})
 		}
 	}
+	if len(sends) > secrets.DefaultSize {
+		t.Fatalf("%d credentials are more than the agent's cache keeps", len(sends))
+	}
+	h.configure(t, config)
 	h.runAgent(t)
 	inputs := h.admitted(t, containers)
 	t.Logf("%d credentials", len(inputs))
