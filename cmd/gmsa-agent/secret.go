@@ -18,6 +18,7 @@ func (s *session) secretCommand() *cli.Command {
 			s.secretListCommand(),
 			s.secretRemoveCommand(),
 			s.secretCheckCommand(),
+			s.secretForgetCommand(),
 			s.secretKeygenCommand(),
 			s.secretExportCommand(),
 			s.secretImportCommand(),

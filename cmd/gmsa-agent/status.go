@@ -59,8 +59,7 @@ func statusRows(status agent.Status, now time.Time) [][]string {
 		rows = append(rows, []string{"document", d.Reference, documentText(d)})
 	}
 	for _, store := range status.Stores {
-		rows = append(rows, []string{"store", store.Scheme + "://", fmt.Sprintf("%d fetches, ", store.Fetches) +
-			outcomes(store.Failures, store.LastSuccess, store.LastError, store.LastErrorAt)})
+		rows = append(rows, []string{"store", store.Scheme + "://", storeText(store)})
 	}
 	return append(rows, []string{"audit", "trail", status.AuditTrail})
 }
@@ -90,6 +89,25 @@ func outcomes(failures uint64, success time.Time, last string, lastAt time.Time)
 		text += ", last error " + stamp(lastAt) + ": " + last
 	}
 	return text
+}
+
+// storeText says how it goes with a store, its answers first.
+func storeText(st agent.Store) string {
+	text := fmt.Sprintf("%s in use, %d cached", counted(st.InUse, "secret"), st.Cached)
+	if asked := st.Hits + st.Misses; asked > 0 {
+		text += fmt.Sprintf(", %.0f%% of %d answered from the cache", 100*float64(st.Hits)/float64(asked), asked)
+	}
+	text += fmt.Sprintf(", %d fetches", st.Fetches)
+	if st.Refreshes > 0 {
+		text += fmt.Sprintf(" (%d ahead of use)", st.Refreshes)
+	}
+	if st.Latency.Max > 0 {
+		text += fmt.Sprintf(" of %.0f ms (mean %.0f, at most %.0f)", st.Latency.Last, st.Latency.Mean, st.Latency.Max)
+	}
+	if st.Stale > 0 {
+		text += fmt.Sprintf(", %d answered with stale secrets, last %s", st.Stale, stamp(st.LastStale))
+	}
+	return text + ", " + outcomes(st.Failures, st.LastSuccess, st.LastError, st.LastErrorAt)
 }
 
 // documentText says how old a cached credential spec is.

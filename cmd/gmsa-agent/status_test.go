@@ -38,3 +38,29 @@ func TestStatusSaysHowOldACachedDocumentIs(t *testing.T) {
 		}
 	}
 }
+
+func TestStatusSaysHowItGoesWithAStore(t *testing.T) {
+	now := time.Date(2026, 10, 3, 12, 0, 0, 0, time.UTC)
+	at := stamp(now)
+	for _, test := range []struct {
+		store agent.Store
+		want  string
+	}{
+		{agent.Store{InUse: 1}, "1 secret in use, 0 cached, 0 fetches, 0 failed"},
+		{
+			agent.Store{
+				InUse: 3, Cached: 2, Hits: 75, Misses: 25, Fetches: 30, Refreshes: 12, LastSuccess: now,
+				Latency: agent.Latency{Last: 21.4, Mean: 18.6, Max: 230},
+			},
+			"3 secrets in use, 2 cached, 75% of 100 answered from the cache, 30 fetches (12 ahead of use) of 21 ms (mean 19, at most 230), 0 failed, last success " + at,
+		},
+		{
+			agent.Store{InUse: 3, Cached: 3, Misses: 4, Fetches: 4, Failures: 4, Stale: 4, LastStale: now, LastError: "vault is sealed", LastErrorAt: now},
+			"3 secrets in use, 3 cached, 0% of 4 answered from the cache, 4 fetches, 4 answered with stale secrets, last " + at + ", 4 failed, last error " + at + ": vault is sealed",
+		},
+	} {
+		if got := storeText(test.store); got != test.want {
+			t.Errorf("%q\nwant %q", got, test.want)
+		}
+	}
+}

@@ -57,6 +57,7 @@ func (s *session) verifyCommand() *cli.Command {
 				v.observe = s.printStep
 			}
 			err = v.run(c.Context)
+			s.tellAgent(c, v, err)
 			if wantsJSON(c) {
 				if failed := writeJSON(s.stdout, v.answer(err)); failed != nil {
 					return failed

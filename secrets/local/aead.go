@@ -13,7 +13,9 @@ import (
 type aeadKey []byte
 
 func (k aeadKey) id() string {
-	sum := sha256.Sum256(append([]byte("gmsa-agent local store key id\n"), k...))
+	text := append([]byte("gmsa-agent local store key id\n"), k...)
+	defer clear(text)
+	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
 }
 
