@@ -41,6 +41,7 @@ func TestParseRefMakesSpellingsCanonical(t *testing.T) {
 		"awssecretsmanager://" + arn: "awssecretsmanager://" + arn,
 		strings.Replace(arn, ":aws:", ":aws-us-gov:", 1): "awssecretsmanager://" + strings.Replace(arn, ":aws:", ":aws-us-gov:", 1),
 
+		"arn:aws-eusc:secretsmanager:eusc-de-east-1:123456789012:secret:x": "awssecretsmanager://arn:aws-eusc:secretsmanager:eusc-de-east-1:123456789012:secret:x",
 		"awsssm://contoso":       "awsssm://contoso",
 		"awsssm:///contoso":      "awsssm:///contoso",
 		"awsssm://gmsa/contoso":  "awsssm:///gmsa/contoso",

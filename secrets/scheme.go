@@ -58,7 +58,7 @@ var (
 	dnsLabel   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	azureName  = regexp.MustCompile(`^[0-9A-Za-z-]{1,127}$`)
 	azureVer   = regexp.MustCompile(`^[0-9a-f]{32}$`)
-	awsRegion  = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$`)
+	awsRegion  = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$`)
 	awsSecret  = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
 	awsStage   = regexp.MustCompile(`^[!-~]{1,256}$`)
 	awsParam   = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$`)
