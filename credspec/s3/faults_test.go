@@ -16,8 +16,18 @@ import (
 
 	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/credspec/s3"
+	"github.com/gmsa-agent/gmsa-agent/internal/awsclient"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 )
+
+func source(t testing.TB, cfg awsclient.Config) *s3.Source {
+	t.Helper()
+	client, err := awsclient.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s3.New(client)
+}
 
 // answering is a source over a server that answers as told, and the number of
 // requests that the server had.
@@ -33,13 +43,9 @@ func answering(t testing.TB, h http.HandlerFunc) (*s3.Source, *atomic.Int32) {
 	if err := os.WriteFile(file, []byte("[default]\naws_access_key_id=AKIATEST\naws_secret_access_key=canary-key\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := s3.New(s3.Config{
+	return source(t, awsclient.Config{
 		Credentials: "profile", ProfileFile: file, Region: "eu-west-1", PathStyle: true, Endpoints: map[string]string{"s3": server.URL},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, &n
+	}), &n
 }
 
 var object = credspec.Ref{Scheme: s3.Scheme, Rest: "bucket/webapp01.json"}
@@ -225,10 +231,7 @@ func TestADeadlineOfTheContextIsItsError(t *testing.T) {
 }
 
 func TestAServerOnALinkLocalAddressIsNotAsked(t *testing.T) {
-	s, err := s3.New(s3.Config{Region: "eu-west-1", Endpoints: map[string]string{"s3": "http://169.254.169.254", "imds": "http://" + closedPort(t)}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := source(t, awsclient.Config{Region: "eu-west-1", Endpoints: map[string]string{"s3": "http://169.254.169.254", "imds": "http://" + closedPort(t)}})
 	// No credentials are had either, which comes first.
 	if _, err := s.Resolve(t.Context(), object); !errors.Is(err, fault.ErrUnavailable) || !strings.Contains(err.Error(), "no credentials from instance") {
 		t.Errorf("error %v", err)
@@ -237,10 +240,7 @@ func TestAServerOnALinkLocalAddressIsNotAsked(t *testing.T) {
 	if err := os.WriteFile(file, []byte("[default]\naws_access_key_id=A\naws_secret_access_key=b\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err = s3.New(s3.Config{Credentials: "profile", ProfileFile: file, Region: "eu-west-1", Endpoints: map[string]string{"s3": "http://169.254.169.254"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s = source(t, awsclient.Config{Credentials: "profile", ProfileFile: file, Region: "eu-west-1", Endpoints: map[string]string{"s3": "http://169.254.169.254"}})
 	if _, err := s.Resolve(t.Context(), object); !errors.Is(err, fault.ErrDenied) || !strings.Contains(err.Error(), "link-local") {
 		t.Errorf("error %v", err)
 	}

@@ -12,10 +12,10 @@ import (
 
 	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/credspec/credspectest"
-	"github.com/gmsa-agent/gmsa-agent/credspec/s3"
 	"github.com/gmsa-agent/gmsa-agent/integration/awslab"
 	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 	"github.com/gmsa-agent/gmsa-agent/integration/s3lab"
+	"github.com/gmsa-agent/gmsa-agent/internal/awsclient"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 )
 
@@ -58,25 +58,16 @@ func startLab(t *testing.T) *s3lab.Lab {
 }
 
 // as is the configuration for an account of the lab.
-func as(t *testing.T, l *s3lab.Lab, a s3lab.Account) s3.Config {
+func as(t *testing.T, l *s3lab.Lab, a s3lab.Account) awsclient.Config {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "credentials")
 	if err := a.WriteCredentials(file); err != nil {
 		t.Fatal(err)
 	}
-	return s3.Config{
+	return awsclient.Config{
 		Credentials: "profile", ProfileFile: file, Region: s3lab.Region, CAFile: l.CAFile, PathStyle: true,
 		Endpoints: map[string]string{"s3": l.URL},
 	}
-}
-
-func source(t *testing.T, cfg s3.Config) *s3.Source {
-	t.Helper()
-	s, err := s3.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
 
 func ref(t *testing.T, text string) credspec.Ref {
@@ -214,7 +205,7 @@ func TestAnInstanceReadsWithItsRole(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s := source(t, s3.Config{CAFile: l.CAFile, PathStyle: true, Endpoints: map[string]string{"s3": l.URL, "imds": imds.URL}})
+	s := source(t, awsclient.Config{CAFile: l.CAFile, PathStyle: true, Endpoints: map[string]string{"s3": l.URL, "imds": imds.URL}})
 	doc, err := s.Resolve(t.Context(), ref(t, "s3://"+bucket+"/instance.json"))
 	if err != nil || string(doc.Data) != credspectest.Document {
 		t.Fatalf("%v, %v", doc, err)

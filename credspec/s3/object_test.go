@@ -87,7 +87,7 @@ func TestBucketsAreAskedForWhereS3HasThem(t *testing.T) {
 		{"bucket//k?x#y", "eu-west-1", "", true, "https://s3.eu-west-1.amazonaws.com/bucket//k%3Fx%23y"},
 		{"bucket/../k", "eu-west-1", "https://minio.example:9000", true, "https://minio.example:9000/bucket/../k"},
 	} {
-		cfg := Config{Region: tt.region, PathStyle: tt.pathStyle}
+		cfg := awsclient.Config{Region: tt.region, PathStyle: tt.pathStyle}
 		if tt.endpoint != "" {
 			cfg.Endpoints = map[string]string{"s3": tt.endpoint}
 		}

@@ -27,23 +27,14 @@ import (
 // Scheme is the scheme of its references.
 const Scheme = "s3"
 
-// Config says as whom to talk to AWS, and where it is.
-type Config = awsclient.Config
-
 // Source gets objects. Its tags are their ETags.
 type Source struct{ aws *awsclient.Client }
 
 var _ credspec.Revalidator = (*Source)(nil)
 
-// New returns the source. It asks nobody yet. It fails with
-// fault.ErrMalformed where the configuration is wrong.
-func New(cfg Config) (*Source, error) {
-	client, err := awsclient.New(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("s3: %w", err)
-	}
-	return &Source{client}, nil
-}
+// New returns the source over a client, which others may use too. It asks
+// nobody yet.
+func New(client *awsclient.Client) *Source { return &Source{client} }
 
 // Resolve gets the object that ref names. What the agent has no permission to
 // read is fault.ErrDenied, and so is, for AWS, an object that does not exist in

@@ -105,11 +105,7 @@ func remote(cfg Config) (map[string]credspec.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	objects, err := s3.New(cfg.AWS)
-	if err != nil {
-		return nil, err
-	}
-	parameters, err := ssm.New(cfg.AWS)
+	amazon, err := awsclient.New(cfg.AWS)
 	if err != nil {
 		return nil, err
 	}
@@ -125,8 +121,8 @@ func remote(cfg Config) (map[string]credspec.Source, error) {
 		https.SchemePlain: web,
 		https.Scheme:      web,
 		oci.Scheme:        artifacts,
-		s3.Scheme:         objects,
-		ssm.Scheme:        parameters,
+		s3.Scheme:         s3.New(amazon),
+		ssm.Scheme:        ssm.New(amazon),
 		kubernetes.Scheme: cluster,
 	}
 	for scheme, source := range all {

@@ -22,9 +22,6 @@ import (
 // Scheme is the scheme of its references.
 const Scheme = "ssm"
 
-// Config says as whom to talk to AWS, and where it is.
-type Config = awsclient.Config
-
 // Source gets parameters. Its tags are their versions, with the time at which
 // they were written: a parameter that is deleted and made again begins at
 // version 1 again.
@@ -32,15 +29,9 @@ type Source struct{ aws *awsclient.Client }
 
 var _ credspec.Revalidator = (*Source)(nil)
 
-// New returns the source. It asks nobody yet. It fails with
-// fault.ErrMalformed where the configuration is wrong.
-func New(cfg Config) (*Source, error) {
-	client, err := awsclient.New(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("ssm: %w", err)
-	}
-	return &Source{client}, nil
-}
+// New returns the source over a client, which others may use too. It asks
+// nobody yet.
+func New(client *awsclient.Client) *Source { return &Source{client} }
 
 // Resolve gets the value of the parameter that ref names, decrypted. A list of
 // strings is fault.ErrMalformed.

@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/awsclient"
@@ -21,23 +22,14 @@ import (
 // Scheme is the scheme of its references.
 const Scheme = "awssecretsmanager"
 
-// Config says as whom to talk to AWS, and where it is.
-type Config = awsclient.Config
-
 // Store implements secrets.Store. It is safe for use by many goroutines.
 type Store struct{ aws *awsclient.Client }
 
 var _ secrets.Store = (*Store)(nil)
 
-// New returns the store. It asks nobody yet. It fails with fault.ErrMalformed
-// where the configuration is wrong.
-func New(cfg Config) (*Store, error) {
-	client, err := awsclient.New(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", Scheme, err)
-	}
-	return &Store{client}, nil
-}
+// New returns the store over a client, which others may use too. It asks
+// nobody yet.
+func New(client *awsclient.Client) *Store { return &Store{client} }
 
 // Fetch implements secrets.Store. The version is the service's VersionId.
 //
@@ -68,11 +60,7 @@ func (s *Store) fetch(ctx context.Context, ref secrets.Ref) (*secrets.Credential
 	if err != nil {
 		return nil, err
 	}
-	client := secretsmanager.NewFromConfig(sdk, func(o *secretsmanager.Options) {
-		o.Region = region
-		o.BaseEndpoint = s.aws.Endpoint("secretsmanager")
-	})
-	out, err := client.GetSecretValue(ctx, q.input())
+	out, err := s.client(sdk, region).GetSecretValue(ctx, q.input())
 	if err != nil {
 		err = s.explain(ctx, err)
 	} else if cred, e := q.read(out); e == nil {
@@ -81,4 +69,12 @@ func (s *Store) fetch(ctx context.Context, ref secrets.Ref) (*secrets.Credential
 		err = e
 	}
 	return nil, fmt.Errorf("region %s: %w", region, err)
+}
+
+// client asks AWS's own endpoint of a region, or the configured one.
+func (s *Store) client(sdk aws.Config, region string) *secretsmanager.Client {
+	return secretsmanager.NewFromConfig(sdk, func(o *secretsmanager.Options) {
+		o.Region = region
+		o.BaseEndpoint = s.aws.Endpoint("secretsmanager")
+	})
 }

@@ -335,9 +335,3 @@ func TestManyCallersOfAFailingServerAllHearOfIt(t *testing.T) {
 	}
 	wg.Wait()
 }
-
-func TestAMalformedConfigurationIsRefused(t *testing.T) {
-	if _, err := awssecretsmanager.New(awssecretsmanager.Config{Credentials: "environment"}); !errors.Is(err, fault.ErrMalformed) || !strings.HasPrefix(err.Error(), "awssecretsmanager: ") {
-		t.Errorf("error %v", err)
-	}
-}

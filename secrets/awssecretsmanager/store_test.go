@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/gmsa-agent/gmsa-agent/internal/awsclient"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 	"github.com/gmsa-agent/gmsa-agent/secrets/awssecretsmanager"
 )
@@ -13,22 +14,22 @@ import (
 const region = "eu-west-1"
 
 // config is one with keys that anybody could have.
-func config(t *testing.T, url string) awssecretsmanager.Config {
+func config(t *testing.T, url string) awsclient.Config {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "credentials")
 	if err := os.WriteFile(file, []byte("[default]\naws_access_key_id=AKIATEST\naws_secret_access_key=canary-key\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return awssecretsmanager.Config{Credentials: "profile", ProfileFile: file, Region: region, Endpoints: map[string]string{"secretsmanager": url}}
+	return awsclient.Config{Credentials: "profile", ProfileFile: file, Region: region, Endpoints: map[string]string{"secretsmanager": url}}
 }
 
-func open(t *testing.T, cfg awssecretsmanager.Config) *awssecretsmanager.Store {
+func open(t *testing.T, cfg awsclient.Config) *awssecretsmanager.Store {
 	t.Helper()
-	s, err := awssecretsmanager.New(cfg)
+	client, err := awsclient.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return awssecretsmanager.New(client)
 }
 
 func ref(t *testing.T, text string) secrets.Ref {

@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/awsclient"
@@ -21,23 +22,14 @@ import (
 // Scheme is the scheme of its references.
 const Scheme = "awsssm"
 
-// Config says as whom to talk to AWS, and where it is.
-type Config = awsclient.Config
-
 // Store implements secrets.Store. It is safe for use by many goroutines.
 type Store struct{ aws *awsclient.Client }
 
 var _ secrets.Store = (*Store)(nil)
 
-// New returns the store. It asks nobody yet. It fails with fault.ErrMalformed
-// where the configuration is wrong.
-func New(cfg Config) (*Store, error) {
-	client, err := awsclient.New(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", Scheme, err)
-	}
-	return &Store{client}, nil
-}
+// New returns the store over a client, which others may use too. It asks
+// nobody yet.
+func New(client *awsclient.Client) *Store { return &Store{client} }
 
 // Fetch implements secrets.Store. The version is the parameter's, with the time
 // at which it was written: a parameter that is deleted and made again begins at
@@ -69,11 +61,7 @@ func (s *Store) fetch(ctx context.Context, ref secrets.Ref) (*secrets.Credential
 	if err != nil {
 		return nil, err
 	}
-	client := ssm.NewFromConfig(sdk, func(o *ssm.Options) {
-		o.Region = region
-		o.BaseEndpoint = s.aws.Endpoint("ssm")
-	})
-	out, err := client.GetParameter(ctx, q.input())
+	out, err := s.client(sdk, region).GetParameter(ctx, q.input())
 	if err != nil {
 		err = s.explain(ctx, err)
 	} else if cred, e := q.read(out.Parameter); e == nil {
@@ -82,6 +70,14 @@ func (s *Store) fetch(ctx context.Context, ref secrets.Ref) (*secrets.Credential
 		err = e
 	}
 	return nil, fmt.Errorf("region %s: %w", region, err)
+}
+
+// client asks AWS's own endpoint of a region, or the configured one.
+func (s *Store) client(sdk aws.Config, region string) *ssm.Client {
+	return ssm.NewFromConfig(sdk, func(o *ssm.Options) {
+		o.Region = region
+		o.BaseEndpoint = s.aws.Endpoint("ssm")
+	})
 }
 
 // explain says what the agent lacks, as far as the service says it.

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/gmsa-agent/gmsa-agent/internal/awsclient"
 	"github.com/gmsa-agent/gmsa-agent/secrets/awsssm"
 	"github.com/gmsa-agent/gmsa-agent/secrets/secretstest"
 )
@@ -95,7 +96,7 @@ func TestTheEnvironmentTurnsNoLogOn(t *testing.T) {
 }
 
 func fetchAndPrintEverything(t *testing.T) {
-	cfg := awsssm.Config{
+	cfg := awsclient.Config{
 		Credentials: "profile", ProfileFile: os.Getenv(childKeys), Region: region, CAFile: os.Getenv(childCA),
 		Endpoints: map[string]string{"ssm": os.Getenv(childURL)},
 	}

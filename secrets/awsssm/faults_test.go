@@ -262,9 +262,3 @@ func TestACertificateThatNobodyTrustsIsAnUnavailableServer(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
-
-func TestAMalformedConfigurationIsRefused(t *testing.T) {
-	if _, err := awsssm.New(awsssm.Config{Credentials: "environment"}); !errors.Is(err, fault.ErrMalformed) || !strings.HasPrefix(err.Error(), "awsssm: ") {
-		t.Errorf("error %v", err)
-	}
-}

@@ -48,10 +48,9 @@ func New(cfg Config) (*secrets.Mux, error) {
 	put(kubernetes.Scheme, k, err)
 	v, err := vault.New(cfg.Vault)
 	put(vault.Scheme, v, err)
-	m, err := awssecretsmanager.New(cfg.AWS)
-	put(awssecretsmanager.Scheme, m, err)
-	p, err := awsssm.New(cfg.AWS)
-	put(awsssm.Scheme, p, err)
+	amazon, err := awsclient.New(cfg.AWS)
+	put(awssecretsmanager.Scheme, awssecretsmanager.New(amazon), err)
+	put(awsssm.Scheme, awsssm.New(amazon), nil)
 	g, err := gcpsecretmanager.New(cfg.GCPSecretManager)
 	put(gcpsecretmanager.Scheme, g, err)
 	if err := errors.Join(errs...); err != nil {

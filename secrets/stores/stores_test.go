@@ -1,6 +1,7 @@
 package stores_test
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -22,8 +23,10 @@ func TestEveryKnownSchemeHasAStore(t *testing.T) {
 	if !slices.Contains(built, local.Scheme) {
 		t.Errorf("built in are %q", built)
 	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel() // so that nobody is asked
 	for _, scheme := range secrets.Schemes() {
-		_, err := m.Fetch(t.Context(), secrets.Ref{Scheme: scheme, Rest: "absent"})
+		_, err := m.Fetch(gone, secrets.Ref{Scheme: scheme, Rest: "absent"})
 		if !slices.Contains(built, scheme) || err == nil {
 			t.Errorf("%s: %v", scheme, err)
 		}
