@@ -262,6 +262,26 @@ func TestTheClocksAreNamedWhenTheyDiffer(t *testing.T) {
 	}
 }
 
+func TestAHostWhoseClockIsWrongIsServedAllTheSame(t *testing.T) {
+	const off = 3 * time.Hour
+	s, n := answering(t, func(w http.ResponseWriter, r *http.Request) {
+		now := time.Now().Add(off)
+		w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+		signed, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+		if err != nil {
+			t.Error(err)
+		}
+		if now.Sub(signed).Abs() > 5*time.Minute {
+			refusal(400, "InvalidSignatureException", "Signature expired")(w, r)
+			return
+		}
+		answer(nil)(w, r)
+	})
+	if _, err := s.Fetch(t.Context(), ref(t, contoso)); err != nil || n.Load() != 2 {
+		t.Errorf("error %v after %d requests", err, n.Load())
+	}
+}
+
 func TestASlowServerIsNotWaitedForLongerThanTheContext(t *testing.T) {
 	for name, begin := range map[string]string{"silent": "", "half an answer": `{"SecretString": "canary`} {
 		asked := make(chan struct{}, 8)

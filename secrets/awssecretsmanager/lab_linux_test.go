@@ -65,11 +65,17 @@ func written(c *secrets.Credential, form string) awslab.Secret {
 	case "JSON":
 		// As the rotation functions of AWS write it, with our domain beside it.
 		b, err := json.Marshal(map[string]any{
-			"engine": "directoryservice", "host": "dc1.contoso.com", "port": 636, "dbname": nil,
+			"engine": "sqlserver", "host": "db1.contoso.com", "port": 1433, "dbname": nil,
 			"username": c.User, "password": password, "domainName": c.Domain,
 		})
 		if err != nil {
 			panic(err) // of strings there is none
+		}
+		return awslab.Secret{Text: string(b)}
+	case "a directory's JSON":
+		b, err := json.Marshal(map[string]string{"DirectoryId": "d-12345abc6e", "Username": c.User, "Password": password, "DomainName": c.Domain})
+		if err != nil {
+			panic(err)
 		}
 		return awslab.Secret{Text: string(b)}
 	case "binary":
@@ -79,7 +85,7 @@ func written(c *secrets.Credential, form string) awslab.Secret {
 }
 
 func TestStoreAgainstMoto(t *testing.T) {
-	for _, form := range []string{"text", "JSON", "binary"} {
+	for _, form := range []string{"text", "JSON", "a directory's JSON", "binary"} {
 		t.Run(form, func(t *testing.T) {
 			secretstest.Run(t, func(t *testing.T) secretstest.Backend {
 				l := startLab(t)
