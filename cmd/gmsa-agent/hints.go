@@ -18,7 +18,8 @@ import (
 )
 
 // hints is the one table of what to do about an error: the first row whose
-// kind fits speaks. A hint ends in the next command to type.
+// kind fits, and that has something to say, speaks. A hint ends in the next
+// command to type.
 var hints = []struct {
 	kind func(error) bool
 	hint func(s *session, err error) string
@@ -113,6 +114,7 @@ var hints = []struct {
 	{both(as[*credspec.ResolveError], withoutToken), func(s *session, _ error) string {
 		return "if it wants a token, name the file that holds it in credential_specs.https.hosts (docs/sources/https.md), then: " + s.again("config validate")
 	}},
+	{as[*credspec.ResolveError], ofSource},
 	{both(as[*credspec.ResolveError], is(errors.ErrUnsupported)), func(s *session, _ error) string {
 		return "save the document as a file, and check that: " + s.again("credspec validate FILE")
 	}},
@@ -130,8 +132,11 @@ var hints = []struct {
 // hint is the table's advice on err; empty if there is none.
 func (s *session) hint(err error) string {
 	for _, row := range hints {
-		if row.kind(err) {
-			return row.hint(s, err)
+		if !row.kind(err) {
+			continue
+		}
+		if hint := row.hint(s, err); hint != "" {
+			return hint
 		}
 	}
 	return ""

@@ -15,7 +15,6 @@ package awsclient
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -182,7 +181,7 @@ func (c *Client) ownRegion(ctx context.Context) (string, error) {
 	case c.cfg.Region != "":
 		return c.cfg.Region, nil
 	case c.cfg.Credentials != instance:
-		return "", fmt.Errorf("no region is configured (aws.region), and with credentials from %q the instance is not asked for its own: %w", c.cfg.Credentials, errors.ErrUnsupported)
+		return "", unconfigured("no region is configured (aws.region), and with credentials from %q the instance is not asked for its own", c.cfg.Credentials)
 	}
 	if err := c.lock(ctx); err != nil {
 		return "", err

@@ -1,7 +1,6 @@
 package awsclient
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -56,8 +55,8 @@ func containerEndpoint(relative, full string) (endpoint string, plainHTTP bool, 
 		full = "http://" + containerHosts[0].String() + relative
 	}
 	if full == "" {
-		return "", false, fmt.Errorf("aws credentials %q: neither %s nor %s is in the environment; the agent runs in no task of ECS and in no pod with an identity: %w",
-			container, relativeURI, fullURI, errors.ErrUnsupported)
+		return "", false, unconfigured("aws credentials %q: neither %s nor %s is in the environment; the agent runs in no task of ECS and in no pod with an identity",
+			container, relativeURI, fullURI)
 	}
 	u, err := url.Parse(full)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {

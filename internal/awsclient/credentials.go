@@ -132,11 +132,11 @@ func (c *Client) webIdentity(sdk aws.Config) (aws.CredentialsProvider, error) {
 	}
 	switch {
 	case role == "":
-		return nil, fmt.Errorf("aws credentials %q have no role (aws.role_arn, or AWS_ROLE_ARN): %w", webIdentity, errors.ErrUnsupported)
+		return nil, unconfigured("aws credentials %q have no role (aws.role_arn, or AWS_ROLE_ARN)", webIdentity)
 	case file == "":
-		return nil, fmt.Errorf("aws credentials %q have no token (aws.token_file, or AWS_WEB_IDENTITY_TOKEN_FILE): %w", webIdentity, errors.ErrUnsupported)
+		return nil, unconfigured("aws credentials %q have no token (aws.token_file, or AWS_WEB_IDENTITY_TOKEN_FILE)", webIdentity)
 	case c.cfg.Region == "":
-		return nil, fmt.Errorf("aws credentials %q need a region to ask in (aws.region): %w", webIdentity, errors.ErrUnsupported)
+		return nil, unconfigured("aws credentials %q need a region to ask in (aws.region)", webIdentity)
 	}
 	client := sts.NewFromConfig(sdk, func(o *sts.Options) {
 		o.Region = c.cfg.Region

@@ -29,6 +29,19 @@ func (e *credentialsError) Error() string {
 }
 func (e *credentialsError) Unwrap() error { return e.err }
 
+// UnconfiguredError says what the settings lack for AWS to be asked. It wraps
+// errors.ErrUnsupported.
+type UnconfiguredError struct {
+	Problem string
+}
+
+func (e *UnconfiguredError) Error() string { return e.Problem + ": " + errors.ErrUnsupported.Error() }
+func (e *UnconfiguredError) Unwrap() error { return errors.ErrUnsupported }
+
+func unconfigured(format string, args ...any) error {
+	return &UnconfiguredError{fmt.Sprintf(format, args...)}
+}
+
 // Fault gives an error of the SDK its fault kind, or ctx's error if that has
 // ended, and takes everything out of it but AWS's status and error code and the
 // network's complaint: neither the request nor AWS's own words, which may repeat

@@ -2,7 +2,6 @@ package awsclient
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,7 +31,7 @@ func (c *Client) profile() (aws.CredentialsProvider, error) {
 	if p.path == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return nil, fmt.Errorf("aws credentials %q have no file (aws.profile_file), and the agent's user has no home folder: %w", profile, errors.ErrUnsupported)
+			return nil, unconfigured("aws credentials %q have no file (aws.profile_file), and the agent's user has no home folder", profile)
 		}
 		p.path = filepath.Join(home, ".aws", "credentials")
 	}
