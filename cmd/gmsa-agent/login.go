@@ -258,10 +258,8 @@ func (l *login) asker(domain, netbios string, other *fetched) (*asker, error) {
 	if l.user != "" && l.about(domain) {
 		return byPassword(l.user, secrets.Ref{}, l.password), nil
 	}
-	for _, f := range l.credentials {
-		if ofDomain(f.Domain, domain, netbios) {
-			return byPassword(f.User, f.ref, f.Password), nil
-		}
+	if f := l.credential(domain, netbios); f != nil {
+		return byPassword(f.User, f.ref, f.Password), nil
 	}
 	for _, cache := range l.caches {
 		if strings.EqualFold(cache.Realm, domain) {
@@ -280,14 +278,34 @@ func (l *login) asker(domain, netbios string, other *fetched) (*asker, error) {
 	return nil, &nobodyToAsk{domain}
 }
 
-// ofDomain says whether a secret's domain is this one. While the NetBIOS name
-// is not known, any name without a dot may be it.
+// credential is the user of --auth-secret for a domain. While its NetBIOS name
+// is not known, a secret that has such a name only is for a domain that was
+// typed, whose DNS name begins like that, or which nobody else is for. A domain
+// that a document names gets none by a guess: what a domain controller is sent
+// lets it try passwords.
+func (l *login) credential(domain, netbios string) *fetched {
+	known := netbios
+	if known == "" && l.only != "" {
+		known, _, _ = strings.Cut(domain, ".")
+	}
+	for i, f := range l.credentials {
+		if ofDomain(f.Domain, domain, known) {
+			return &l.credentials[i]
+		}
+	}
+	if netbios == "" && strings.EqualFold(l.only, domain) && len(l.credentials) == 1 && !strings.Contains(l.credentials[0].Domain, ".") {
+		return &l.credentials[0]
+	}
+	return nil
+}
+
+// ofDomain says whether a secret's domain is this one.
 func ofDomain(name, dns, netbios string) bool {
 	name, dns = strings.TrimSuffix(name, "."), strings.TrimSuffix(dns, ".")
 	if strings.Contains(name, ".") {
 		return strings.EqualFold(name, dns)
 	}
-	return netbios == "" || strings.EqualFold(name, netbios)
+	return netbios != "" && strings.EqualFold(name, netbios)
 }
 
 func byPassword(user string, secret secrets.Ref, password secrets.Secret) *asker {
