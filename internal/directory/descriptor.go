@@ -63,13 +63,15 @@ func (e accessEntry) aboutReading() bool { return e.mask&rightsToRead != 0 }
 
 // parseAccessList takes the list out of a self-relative security descriptor
 // (MS-DTYP 2.4.6). Entries that only children inherit, and those that are about
-// single properties or about auditing, do not decide and are left out.
+// single properties, about auditing or conditional, do not decide and are left
+// out.
 func parseAccessList(b []byte) (accessList, error) {
 	le := binary.LittleEndian
 	const (
 		header, aclHeader, aceHeader = 20, 8, 8
 		daclPresent                  = 4
 		accessAllowed, accessDenied  = 0, 1
+		objectAllowed, objectDenied  = 5, 6
 		inheritOnly                  = 8
 	)
 	if len(b) < header {
@@ -97,16 +99,51 @@ func parseAccessList(b []byte) (accessList, error) {
 		if length < aceHeader || length > len(aces) {
 			return accessList{}, errDescriptor
 		}
-		if (kind == accessAllowed || kind == accessDenied) && flags&inheritOnly == 0 {
-			id, err := parseSID(aces[aceHeader:length])
+		trustee := aces[aceHeader:length]
+		decides := flags&inheritOnly == 0
+		switch kind {
+		case accessAllowed, accessDenied:
+		case objectAllowed, objectDenied:
+			var whole bool
+			if trustee, whole = ofObject(trustee); trustee == nil {
+				return accessList{}, errDescriptor
+			}
+			decides = decides && whole
+		default:
+			decides = false
+		}
+		if decides {
+			id, err := parseSID(trustee)
 			if err != nil {
 				return accessList{}, err
 			}
-			found.entries = append(found.entries, accessEntry{kind == accessDenied, le.Uint32(aces[4:]), id})
+			found.entries = append(found.entries, accessEntry{kind == accessDenied || kind == objectDenied, le.Uint32(aces[4:]), id})
 		}
 		aces = aces[length:]
 	}
 	return found, nil
+}
+
+// ofObject passes over what an object entry has before its SID (MS-DTYP
+// 2.4.4.3), and says whether the entry is about the whole object rather than a
+// property of it. It returns nil where that is cut short.
+func ofObject(b []byte) (trustee []byte, whole bool) {
+	const flagsSize, guidSize = 4, 16
+	const hasType, hasInheritedType = 1, 2
+	if len(b) < flagsSize {
+		return nil, false
+	}
+	flags, skip := binary.LittleEndian.Uint32(b), flagsSize
+	if flags&hasType != 0 {
+		skip += guidSize
+	}
+	if flags&hasInheritedType != 0 {
+		skip += guidSize
+	}
+	if len(b) < skip {
+		return nil, false
+	}
+	return b[skip:], flags&hasType == 0
 }
 
 // readers are whom the list allows to read, in its order and each once.

@@ -66,6 +66,8 @@ func TestMalformedDescriptorsAreRefused(t *testing.T) {
 		"an entry without length":      descriptor(make([]byte, 8)),
 		"a SID of version 2":           descriptor(ace(0, sid{2, 0, 0, 0, 0, 0, 0, 0})),
 		"a SID longer than its entry":  descriptor(ace(0, sid{1, 15, 0, 0, 0, 0, 0, 5})),
+		"an object entry without SID":  descriptor(objectEntry(5, 2, 0, 0x10, administrators[:12])),
+		"an object entry cut short":    descriptor([]byte{5, 0, 8, 0, 0x10, 0, 0, 0}),
 		"a list beyond the end":        func() []byte { b := descriptor(); b[16] = 0xff; return b }(),
 		"a list that begins too early": func() []byte { b := descriptor(); b[16] = 1; return b }(),
 	} {
@@ -102,12 +104,24 @@ func entry(kind, flags byte, mask uint32, id sid) []byte {
 	return b
 }
 
+// objectEntry is an entry that can be about a single property, with the flags
+// and the GUIDs that these say are there.
+func objectEntry(kind byte, flags uint32, guids int, mask uint32, id sid) []byte {
+	b := []byte{kind, 0}
+	b = binary.LittleEndian.AppendUint16(b, uint16(12+16*guids+len(id)))
+	b = binary.LittleEndian.AppendUint32(b, mask)
+	b = binary.LittleEndian.AppendUint32(b, flags)
+	b = append(b, make([]byte, 16*guids)...)
+	return append(b, id...)
+}
+
 func TestTheFirstEntryAboutReadingDecides(t *testing.T) {
 	const (
-		allow, deny, audit, object = 0, 1, 2, 5
-		inheritOnly                = 8
-		readProperty, readControl  = 0x10, 0x20000
-		genericAll                 = 0x10000000
+		allow, deny, audit        = 0, 1, 2
+		object, objectDeny        = 5, 6
+		inheritOnly               = 8
+		readProperty, readControl = 0x10, 0x20000
+		genericAll                = 0x10000000
 	)
 	token := map[string]bool{string(administrators): true, string(everyone): true}
 	other := sid{1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0}
@@ -125,7 +139,11 @@ func TestTheFirstEntryAboutReadingDecides(t *testing.T) {
 		"somebody else is allowed":      {descriptor(entry(allow, 0, readProperty, other)), false, nil},
 		"for children only":             {descriptor(entry(allow, inheritOnly, readProperty, everyone)), false, nil},
 		"an audit is no permission":     {descriptor(entry(audit, 0, readProperty, everyone)), false, nil},
-		"a property's is no permission": {descriptor(entry(object, 0, readProperty, everyone)), false, nil},
+		"a property's is no permission": {descriptor(objectEntry(object, 1, 1, readProperty, everyone)), false, nil},
+		"all properties' is one":        {descriptor(objectEntry(object, 0, 0, readProperty, everyone)), true, everyone},
+		"inherited from a class, too":   {descriptor(objectEntry(object, 2, 1, readProperty, everyone)), true, everyone},
+		"denied all properties":         {descriptor(objectEntry(objectDeny, 0, 0, readProperty, everyone), entry(allow, 0, genericAll, administrators)), false, everyone},
+		"denied one property":           {descriptor(objectEntry(objectDeny, 1, 1, readProperty, everyone), entry(allow, 0, genericAll, administrators)), true, administrators},
 		"an empty list":                 {descriptor(), false, nil},
 		"no list at all":                {make([]byte, 20), true, nil},
 	} {
