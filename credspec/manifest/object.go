@@ -192,9 +192,12 @@ func (f *file) metadata(members map[string]member, n *yaml.Node, path string, ad
 	}
 }
 
+// maxSubdomain is the longest name of a Kubernetes object.
+const maxSubdomain = 253
+
 // subdomain is Kubernetes' rule for the names of most objects.
 func subdomain(s string) bool {
-	if len(s) > 253 {
+	if len(s) > maxSubdomain {
 		return false
 	}
 	for label := range strings.SplitSeq(s, ".") {

@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"fmt"
-	"strings"
 
 	"go.yaml.in/yaml/v4"
 
@@ -74,15 +73,9 @@ func Write(s *credspec.Spec, name string) ([]byte, error) {
 // checkObjectName wants what Kubernetes takes as the name of a
 // GMSACredentialSpec: a DNS subdomain of RFC 1123 in small letters.
 func checkObjectName(name string) error {
-	const longest = 253
-	ok := len(name) <= longest
-	for label := range strings.SplitSeq(name, ".") {
-		ok = ok && label != "" && strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" &&
-			label[0] != '-' && label[len(label)-1] != '-'
-	}
-	if !ok {
+	if !subdomain(name) {
 		return fmt.Errorf("%.64q is not a name for a Kubernetes object: %w: small letters, digits, - and . are allowed, at most %d, and letters or digits at both ends",
-			name, fault.ErrMalformed, longest)
+			name, fault.ErrMalformed, maxSubdomain)
 	}
 	return nil
 }
