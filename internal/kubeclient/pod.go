@@ -33,12 +33,7 @@ func inPod(getenv func(string) string) (*rest.Config, error) {
 	if host == "" || port == "" {
 		return nil, errNowhere
 	}
-	dir := filepath.FromSlash(serviceAccount)
-	if sandbox := getenv("CONTAINER_SANDBOX_MOUNT_POINT"); sandbox != "" {
-		if below := filepath.Join(sandbox, dir); exists(below) {
-			dir = below
-		}
-	}
+	dir := mounted(getenv)
 	tokenFile, caFile := filepath.Join(dir, "token"), filepath.Join(dir, "ca.crt")
 	token, err := readFile(tokenFile, maxToken)
 	switch {
@@ -56,6 +51,22 @@ func inPod(getenv func(string) string) (*rest.Config, error) {
 		BearerTokenFile: tokenFile,
 		TLSClientConfig: rest.TLSClientConfig{CAFile: caFile},
 	}, nil
+}
+
+// ServiceAccountToken is the file that has the token of the service account of
+// the pod that the agent runs in, if it runs in one: for others than the API
+// server who take such tokens.
+func ServiceAccountToken() string { return filepath.Join(mounted(os.Getenv), "token") }
+
+// mounted is the folder of the pod's service account.
+func mounted(getenv func(string) string) string {
+	dir := filepath.FromSlash(serviceAccount)
+	if sandbox := getenv("CONTAINER_SANDBOX_MOUNT_POINT"); sandbox != "" {
+		if below := filepath.Join(sandbox, dir); exists(below) {
+			return below
+		}
+	}
+	return dir
 }
 
 func exists(path string) bool {
