@@ -201,6 +201,20 @@ func TestImportsFollowTheDesign(t *testing.T) {
 	})
 }
 
+// What other modules import is theirs: one that Vault's client is built on
+// imports testing outside of its tests.
+func TestTheProductsOwnPackagesDoNotImportTesting(t *testing.T) {
+	tests := []string{"integration/...", "credspec/credspectest", "secrets/secretstest"}
+	eachPlatform(t, func(t *testing.T, tree *tree) {
+		for _, own := range tree.own() {
+			p := tree.packages[tree.module+"/"+own]
+			if !matches(tests, own) && slices.Contains(p.Imports, "testing") {
+				t.Errorf("%s → testing\n\tmust not be: the product contains no tests", own)
+			}
+		}
+	})
+}
+
 func TestSiblingsDoNotImportEachOther(t *testing.T) {
 	eachPlatform(t, func(t *testing.T, tree *tree) {
 		for _, family := range families {
