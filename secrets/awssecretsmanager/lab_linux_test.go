@@ -185,6 +185,11 @@ func TestASecretThatIsMarkedForDeletionIsNotThere(t *testing.T) {
 	if err := l.DeleteSecret(t.Context(), "doomed", true); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := l.DeleteSecret(context.Background(), "doomed", false); err != nil {
+			t.Error(err)
+		}
+	})
 	_, err := open(t, config(t, l.URL)).Fetch(t.Context(), ref(t, "awssecretsmanager://doomed"))
 	if !errors.Is(err, fault.ErrNotFound) || !strings.Contains(err.Error(), "marked for deletion") {
 		t.Errorf("error %v", err)
