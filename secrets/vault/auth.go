@@ -196,14 +196,11 @@ func (s *Store) logIn(ctx context.Context, parameters map[string]string, secret 
 	}
 	defer clear(body)
 	a, err := s.ask(ctx, request{client: c, path: s.method.path, body: body, secrets: secret})
-	switch code(err) {
-	case 0:
-		if err != nil {
-			return granted{}, err
-		}
-	case http.StatusBadRequest, http.StatusForbidden, http.StatusUnauthorized:
+	switch status := code(err); {
+	case err == nil:
+	case status == http.StatusBadRequest, status == http.StatusForbidden, status == http.StatusUnauthorized:
 		return granted{}, fmt.Errorf("log in by %s at %s: %v: %w", s.method.name, s.method.path, err, fault.ErrDenied)
-	case http.StatusNotFound:
+	case status == http.StatusNotFound:
 		return granted{}, fmt.Errorf("log in by %s: nothing is mounted at %s: %v: %w", s.method.name, s.method.path, err, fault.ErrUnavailable)
 	default:
 		return granted{}, fmt.Errorf("log in by %s: %w", s.method.name, err)

@@ -74,13 +74,6 @@ func startOwnLab(t *testing.T) *vaultlab.Lab {
 	return l
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // example is a policy of the page for administrators.
 func example(t *testing.T, name string) string {
 	t.Helper()
@@ -102,22 +95,6 @@ func as(t *testing.T, l *vaultlab.Lab, token string) *Store {
 	return open(t, Config{Address: l.URL, CAFile: l.CAFile, Auth: Auth{Method: "token", TokenFile: file(t, token)}})
 }
 
-func open(t *testing.T, cfg Config) *Store {
-	t.Helper()
-	s, err := New(cfg)
-	must(t, err)
-	t.Cleanup(func() { must(t, s.Close()) })
-	return s
-}
-
-func ref(path string) secrets.Ref {
-	r, err := secrets.ParseRef("vault://" + path)
-	if err != nil {
-		panic(err)
-	}
-	return r
-}
-
 // parts are a credential's, as a key-value engine holds them.
 func parts(c *secrets.Credential) map[string]any {
 	return map[string]any{"username": c.User, "password": string(c.Password.Bytes()), "domainName": c.Domain}
@@ -130,37 +107,6 @@ func putKV2(t *testing.T, l *vaultlab.Lab, path string, value any) {
 
 func contoso(password string) map[string]any {
 	return parts(secretstest.New("contoso.com", "svc", password))
-}
-
-func wantPassword(t *testing.T, s *Store, r secrets.Ref, want string) *secrets.Credential {
-	t.Helper()
-	c, err := s.Fetch(t.Context(), r)
-	must(t, err)
-	if got := string(c.Password.Bytes()); got != want || c.Domain != "contoso.com" || c.User != "svc" {
-		t.Errorf("fetched %s\\%s with password %q, want %q", c.Domain, c.User, got, want)
-	}
-	return c
-}
-
-func wantError(t *testing.T, err, kind error, texts ...string) {
-	t.Helper()
-	if !errors.Is(err, kind) {
-		t.Errorf("%v; want %v", err, kind)
-		return
-	}
-	for _, k := range []error{fault.ErrNotFound, fault.ErrDenied, fault.ErrUnavailable, fault.ErrMalformed, errors.ErrUnsupported} {
-		if k != kind && errors.Is(err, k) {
-			t.Errorf("%v is %v too", err, k)
-		}
-	}
-	for _, text := range texts {
-		if !strings.Contains(err.Error(), text) {
-			t.Errorf("%v; want %q in it", err, text)
-		}
-	}
-	if strings.Contains(strings.ToLower(err.Error()), "canary") {
-		t.Errorf("a secret is shown: %v", err)
-	}
 }
 
 func TestStore(t *testing.T) {
