@@ -93,6 +93,15 @@ func (a *aws) put(name, content string) {
 	a.arns[name] = arn
 }
 
+func (a *aws) remove(name string) {
+	a.h.Helper()
+	if a.scheme == "awsssm" {
+		a.h.must(a.lab.Delete(a.h.Context(), "/"+name))
+		return
+	}
+	a.h.must(a.lab.DeleteSecret(a.h.Context(), name, false))
+}
+
 func (a *aws) credentials() []string { return []string{a.role.Secret, a.role.SessionToken} }
 
 func (a *aws) plugin() string { return "{859E1386-BDB4-49E8-85C7-3070B13920E1}" }

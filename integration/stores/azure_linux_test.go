@@ -44,13 +44,15 @@ func (a *azure) settings() map[string]any {
 
 func (a *azure) ref(name string) string   { return "azurekeyvault://" + azureVault + "/secrets/" + name }
 func (a *azure) put(name, content string) { a.vault.Set(name, content) }
+func (a *azure) remove(name string)       { a.vault.Delete(name) }
 func (a *azure) credentials() []string    { return a.Tokens() }
 
 // requests leaves out those without a token: that is how the vault is asked
 // where tokens come from.
 func (a *azure) requests(name string) (n int) {
 	for _, r := range a.Requests(azuredouble.KeyVault) {
-		if r.Header.Get("Authorization") != "" && strings.HasPrefix(r.Path, "/secrets/"+name+"?") {
+		asked, _, _ := strings.Cut(r.Path, "?")
+		if r.Header.Get("Authorization") != "" && strings.Trim(asked, "/") == "secrets/"+name {
 			n++
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -42,28 +41,43 @@ func newHost(t *testing.T) *host {
 	if err := netlab.Ready(); err != nil {
 		t.Skip(err)
 	}
-	// A socket's path may have 107 bytes, so not in a test's long folder.
-	dir, err := os.MkdirTemp("", "gmsa-stores-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &host{T: t, dir: dir}
-	t.Cleanup(func() { h.must(os.RemoveAll(dir)) })
+	h := &host{T: t, config: map[string]any{"containerd": []any{}}}
+	var err error
 	h.network, err = netlab.New()
 	h.must(err)
 	t.Cleanup(func() { h.must(h.network.Close()) })
+	h.settle()
+	return h
+}
+
+// beside returns a host with the same network and servers, and an agent of its
+// own with further settings.
+func (h *host) beside(settings map[string]any) *host {
+	h.Helper()
+	other := &host{T: h.T, network: h.network, roots: h.roots, env: h.env, config: map[string]any{}}
+	merge(other.config, h.config)
+	other.settle()
+	other.configure(settings)
+	return other
+}
+
+// settle gives a host its folder and says so in its configuration.
+func (h *host) settle() {
+	h.Helper()
+	var err error
+	// A socket's path may have 107 bytes, so not in a test's long folder.
+	h.dir, err = os.MkdirTemp("", "gmsa-stores-")
+	h.must(err)
+	h.Cleanup(func() { h.must(os.RemoveAll(h.dir)) })
 	h.must(os.Mkdir(h.path("specs"), 0o700))
-	h.config = map[string]any{
+	h.configure(map[string]any{
 		"state_dir": h.path("state"),
 		"channels": map[string]any{
 			"control": map[string]any{"endpoint": h.endpoint()},
 			"plugin":  map[string]any{"endpoint": h.plugin()},
 		},
-		"containerd":       []any{},
 		"credential_specs": map[string]any{"folders": []string{h.path("specs")}},
-	}
-	h.configure(nil)
-	return h
+	})
 }
 
 func (h *host) must(err error) {
@@ -123,7 +137,8 @@ func merge(to, from map[string]any) {
 		case ok && both:
 			merge(old, inner)
 		case ok:
-			to[key] = maps.Clone(inner)
+			to[key] = map[string]any{}
+			merge(to[key].(map[string]any), inner)
 		default:
 			to[key] = value
 		}

@@ -30,6 +30,13 @@ func (l local) put(name, content string) {
 	}
 }
 
+func (l local) remove(name string) {
+	l.h.Helper()
+	if out, err := l.h.command("secret", "remove", name).CombinedOutput(); err != nil {
+		l.h.Fatalf("secret remove: %v: %s", err, out)
+	}
+}
+
 // requests is what the agent says, for nobody else is asked.
 func (l local) requests(string) int {
 	for _, s := range l.h.status().Stores {

@@ -18,6 +18,8 @@ type server interface {
 	ref(name string) string
 	// put stores a text under a name, as a new version where there is one.
 	put(name, content string)
+	// remove removes the secret with a name.
+	remove(name string)
 	// requests is how often it was asked for the secret with a name, by those
 	// whom it knows.
 	requests(name string) int
@@ -40,6 +42,9 @@ type dialect interface {
 type kind struct {
 	// scheme is that of its references.
 	scheme string
+	// tells says that the agent knows at once, or soon, of a secret that was
+	// changed. Of the others it knows when it asks.
+	tells bool
 	// ready says why there can be no server; nil when there can.
 	ready func() error
 	// start starts a server for a host, which leads to it from its network.
@@ -49,10 +54,10 @@ type kind struct {
 // kinds are those that this version has.
 func kinds() []kind {
 	return []kind{
-		{"local", func() error { return nil }, startLocal},
-		{"azurekeyvault", func() error { return nil }, startAzure},
-		{"awssecretsmanager", awslab.Ready, startSecretsManager},
-		{"awsssm", awslab.Ready, startParameters},
+		{"local", true, func() error { return nil }, startLocal},
+		{"azurekeyvault", false, func() error { return nil }, startAzure},
+		{"awssecretsmanager", false, awslab.Ready, startSecretsManager},
+		{"awsssm", false, awslab.Ready, startParameters},
 	}
 }
 

@@ -1,0 +1,162 @@
+package stores
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gmsa-agent/gmsa-agent/internal/agent"
+	"github.com/gmsa-agent/gmsa-agent/internal/audit"
+)
+
+// fleet is how many containers start.
+const fleet = 200
+
+// starting is how many of them do so at the same time.
+const starting = 16
+
+// starts starts containers that use a secret, one after the other in each of
+// several goroutines, until enough says of the next one that it is. Each is
+// admitted and redeems its grant, over the agent's channels; a runtime and a
+// shim are left out, which would take most of the time. It returns the passwords
+// by the number of the container, from 1.
+func (h *host) starts(secret string, enough func(n int) bool) map[int]string {
+	h.Helper()
+	passwords := map[int]string{}
+	var errs []error
+	var mu sync.Mutex
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range starting {
+		all.Go(func() {
+			for n := int(next.Add(1)); !enough(n); n = int(next.Add(1)) {
+				password, err := h.startOne(container{fmt.Sprintf("c%d", n), "file://contoso.json", secret})
+				mu.Lock()
+				passwords[n] = password
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	h.must(errors.Join(errs...))
+	return passwords
+}
+
+func (h *host) startOne(c container) (password string, err error) {
+	document, err := h.admit(c)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", c.id, err)
+	}
+	release, err := h.redeem(document)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", c.id, err)
+	}
+	return string(release.Password), nil
+}
+
+// versions are those that were released, by the trail, each once, in order.
+func (h *host) versions(secret string) (found []string, releases int) {
+	for _, r := range h.records(audit.RedeemReleased, "") {
+		if r.Secret == secret {
+			releases++
+			if !slices.Contains(found, r.Version) {
+				found = append(found, r.Version)
+			}
+		}
+	}
+	return found, releases
+}
+
+// mustChange checks that there are both passwords, and no other.
+func (h *host) mustChange(passwords map[int]string, first, second string) {
+	h.Helper()
+	seen := map[string]int{}
+	for _, p := range passwords {
+		seen[p]++
+	}
+	if seen[first] == 0 || seen[second] == 0 || len(seen) != 2 {
+		h.Errorf("of %d containers %d have the first password and %d the second", len(passwords), seen[first], seen[second])
+	}
+}
+
+// newRotation is a host with a store of a kind, which holds the first password.
+func newRotation(t *testing.T, k kind, ttl string) (h *host, s server, first, second string) {
+	t.Helper()
+	h = newHost(t)
+	h.configure(map[string]any{"secrets": map[string]any{"cache": map[string]any{"ttl": ttl}}})
+	s = h.start(k)
+	h.write(h.path("specs", "contoso.json"), contosoSpec)
+	first, second = token(), token()
+	s.put("gmsa", content(t, "contoso.com", user, []byte(first)))
+	h.startAgent()
+	return h, s, first, second
+}
+
+// TestARotationWhileAFleetStartsCostsOneFetchForEachVersion rotates when half of
+// the fleet has started, and tells the agent of it where the store does not.
+func TestARotationWhileAFleetStartsCostsOneFetchForEachVersion(t *testing.T) {
+	everyKind(t, func(t *testing.T, k kind) {
+		h, s, first, second := newRotation(t, k, "1h")
+		secret := s.ref("gmsa")
+		rotated := make(chan struct{})
+		passwords := h.starts(secret, func(n int) bool {
+			if n == fleet/2 { // the others go on meanwhile
+				s.put("gmsa", content(t, "contoso.com", user, []byte(second)))
+				if !k.tells {
+					h.must(h.call(t.Context(), agent.VerbForget, agent.Forget{Secret: secret, Reason: "rotated"}, nil))
+				}
+				close(rotated)
+			}
+			if n > fleet {
+				<-rotated
+			}
+			return n > fleet+starting
+		})
+		h.mustChange(passwords, first, second)
+		for n := fleet + 1; n <= fleet+starting; n++ {
+			if passwords[n] != second {
+				t.Errorf("container %d was started after the rotation and has not the second password", n)
+			}
+		}
+		versions, releases := h.versions(secret)
+		if len(versions) != 2 || releases != len(passwords) {
+			t.Errorf("the trail has %d versions and %d releases, want 2 and %d", len(versions), releases, len(passwords))
+		}
+		if n := s.requests("gmsa"); n != 2 {
+			t.Errorf("the store was asked %d times for two versions", n)
+		}
+	})
+}
+
+// TestARotationThatNobodyTellsOfIsSeenWhenTheTimeIsOver starts containers until
+// one has the new password.
+func TestARotationThatNobodyTellsOfIsSeenWhenTheTimeIsOver(t *testing.T) {
+	const ttl = time.Second
+	everyKind(t, func(t *testing.T, k kind) {
+		if k.tells {
+			t.Skip("the store tells")
+		}
+		h, s, first, second := newRotation(t, k, ttl.String())
+		begin := time.Now()
+		passwords := h.starts(s.ref("gmsa"), func(n int) bool {
+			if n == fleet/2 {
+				s.put("gmsa", content(t, "contoso.com", user, []byte(second)))
+			}
+			if n <= fleet {
+				return false
+			}
+			versions, _ := h.versions(s.ref("gmsa"))
+			return len(versions) > 1
+		})
+		most := int(time.Since(begin)/ttl) + 1
+		h.mustChange(passwords, first, second)
+		if n := s.requests("gmsa"); n > most {
+			t.Errorf("the store was asked %d times, once in %v is %d times", n, ttl, most)
+		}
+	})
+}
