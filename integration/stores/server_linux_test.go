@@ -7,6 +7,7 @@ import (
 
 	"github.com/gmsa-agent/gmsa-agent/integration/awslab"
 	"github.com/gmsa-agent/gmsa-agent/integration/netlab"
+	"github.com/gmsa-agent/gmsa-agent/integration/vaultlab"
 )
 
 // server is a secret store that runs, real or a double. Its methods fail the
@@ -56,6 +57,7 @@ func kinds() []kind {
 	return []kind{
 		{"local", true, func() error { return nil }, startLocal},
 		{"azurekeyvault", false, func() error { return nil }, startAzure},
+		{"vault", false, vaultlab.Ready, startVault},
 		{"awssecretsmanager", false, awslab.Ready, startSecretsManager},
 		{"awsssm", false, awslab.Ready, startParameters},
 	}
