@@ -10,13 +10,35 @@ import (
 
 // excerpt shows places in a credential spec, but never a PluginInput, which for
 // some plugins is as good as a password.
-type excerpt struct{ lines []string }
+type excerpt struct {
+	lines []string
+	last  *excerptLine // what at has looked at; nil where there is nothing to show
+}
+
+// excerptLine is a line in characters. A document may be one line, in which
+// thousands of places are to be shown.
+type excerptLine struct {
+	number int
+	runes  []rune
+	blank  bool
+}
+
+func newExcerpt(lines []string) excerpt { return excerpt{lines, &excerptLine{}} }
+
+// line is one of the lines, 1-based.
+func (e excerpt) line(number int) *excerptLine {
+	if e.last.number != number {
+		text := strings.TrimRight(e.lines[number-1], "\r")
+		*e.last = excerptLine{number, []rune(text), strings.TrimSpace(text) == ""}
+	}
+	return e.last
+}
 
 func excerptOf(document []byte) excerpt {
 	if bytes.IndexByte(document, 0) >= 0 {
 		return excerpt{} // UTF-16 or worse: nobody could read it
 	}
-	return excerpt{strings.Split(withoutInput(shownText(document)), "\n")}
+	return newExcerpt(strings.Split(withoutInput(shownText(document)), "\n"))
 }
 
 // excerptOfManifest is excerptOf for what may be YAML.
@@ -25,7 +47,7 @@ func excerptOfManifest(file []byte) excerpt {
 	if strings.HasPrefix(strings.TrimSpace(text), "{") {
 		return excerptOf(file)
 	}
-	return excerpt{withoutYAMLInput(strings.Split(text, "\n"))}
+	return newExcerpt(withoutYAMLInput(strings.Split(text, "\n")))
 }
 
 func shownText(document []byte) string {
@@ -143,9 +165,9 @@ func (e excerpt) at(line, column int) (text, blanks string) {
 	if line < 1 || line > len(e.lines) || column < 1 {
 		return "", ""
 	}
-	runes := []rune(strings.TrimRight(e.lines[line-1], "\r"))
-	at := column - 1
-	if at > len(runes) || strings.TrimSpace(string(runes)) == "" {
+	here := e.line(line)
+	runes, at := here.runes, column-1
+	if at > len(runes) || here.blank {
 		return "", ""
 	}
 	from, to := 0, len(runes)

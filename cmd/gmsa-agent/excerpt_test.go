@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 )
@@ -110,4 +111,19 @@ func FuzzExcerpt(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A list of many objects may be one line, with problems in each of them.
+func TestALongLineIsReadOnceForAllItsPlaces(t *testing.T) {
+	shown := excerptOf(bytes.Repeat([]byte(`{"a":"é"},`), 100_000))
+	shown.at(1, 1)
+	before := &shown.line(1).runes[0]
+	for column := 1; column < 100_000; column += 10 {
+		if line, _ := shown.at(1, column); line == "" {
+			t.Fatalf("nothing at column %d", column)
+		}
+	}
+	if before != &shown.line(1).runes[0] {
+		t.Error("the line was read again")
+	}
 }
