@@ -23,6 +23,10 @@ func nodes(data []byte, root *jsontree.Value) *yaml.Node {
 type source struct {
 	data []byte
 	ends []int // of the lines
+
+	last   int // the offset of the last place; the tree is read in the order of the text
+	column int // there
+	counts int // bytes that were counted, for tests
 }
 
 // place is that of an offset. jsontree.Place takes the whole text for each.
@@ -34,7 +38,15 @@ func (s *source) place(offset int) place {
 	} else if jsontree.HasBOM(s.data) {
 		start = len("\ufeff")
 	}
-	return place{line + 1, 1 + utf8.RuneCount(s.data[start:offset])}
+	// A document may be one line, in which counting from its start for every
+	// value would take minutes.
+	column := 1
+	if start <= s.last && s.last <= offset && s.column > 0 {
+		start, column = s.last, s.column
+	}
+	s.counts += offset - start
+	s.last, s.column = offset, column+utf8.RuneCount(s.data[start:offset])
+	return place{line + 1, s.column}
 }
 
 func (s *source) node(v *jsontree.Value) *yaml.Node {
