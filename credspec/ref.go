@@ -218,10 +218,13 @@ func presentable(scheme, rest string) string {
 	}
 	var shown []string
 	for pair := range strings.SplitSeq(query, "&") {
-		if name, _, ok := strings.Cut(pair, "="); ok {
-			pair = name + "=***"
+		name, _, named := strings.Cut(pair, "=")
+		if !named {
+			name = "***" // a value without a name may be a token
+		} else {
+			name += "=***"
 		}
-		shown = append(shown, pair)
+		shown = append(shown, name)
 	}
 	return authority + "?" + strings.Join(shown, "&")
 }

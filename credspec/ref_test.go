@@ -144,7 +144,7 @@ func TestParseRefErrorsRepeatNoCredential(t *testing.T) {
 func TestRefStringReadsBack(t *testing.T) {
 	for _, s := range []string{
 		"file://a b/c.json", "registry://webapp01", "s3://b/k", "arn:aws:s3:::b/k", "arn:aws:ssm:r:1:parameter/x",
-		"oci://r/x@sha256:" + hash, "https://host/x?flag", "file://x.json#sha256=" + hash, "kubernetes://x", "gopher://hole",
+		"oci://r/x@sha256:" + hash, "https://host/x/flag", "file://x.json#sha256=" + hash, "kubernetes://x", "gopher://hole",
 	} {
 		ref, err := ParseRef(s)
 		if err != nil {
@@ -179,7 +179,7 @@ func TestRefNeverPrintsADocumentOrACredential(t *testing.T) {
 			t.Errorf("%v prints too much: %s", ref, printed)
 		}
 	}
-	if got := (Ref{Scheme: "https", Rest: "u:p@host/x?a=1&b"}).String(); got != "https://host/x?a=***&b" {
+	if got := (Ref{Scheme: "https", Rest: "u:p@host/x?a=1&b"}).String(); got != "https://host/x?a=***&***" {
 		t.Error(got)
 	}
 	if got := (Ref{}).String(); got != "" {

@@ -21,6 +21,9 @@ func main() {
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// The second signal ends the process at once: what is busy with itself
+	// does not look at its context.
+	defer context.AfterFunc(ctx, stop)()
 	s := newSession(stdin, stdout, stderr)
 	return s.finish(s.app().RunContext(ctx, args))
 }
