@@ -16,7 +16,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"sync"
@@ -100,43 +99,55 @@ func again(ctx context.Context, err error) bool {
 }
 
 func (c *Client) get(ctx context.Context, path, accept string, limit int) (Answer, error) {
-	if err := ctx.Err(); err != nil {
+	resp, server, err := c.ask(ctx, path, nil, accept)
+	if err != nil {
 		return Answer{}, err
+	}
+	defer resp.Body.Close()                         //nolint:errcheck // it was read to its end, or the error is the read's
+	body, err := outbound.ReadAll(resp.Body, limit) // the object may be a Secret
+	if err != nil {
+		return Answer{}, c.unanswered(ctx, server, err)
+	}
+	if len(body) > limit {
+		clear(body)
+		return Answer{}, fmt.Errorf("API server %s: the answer has more than %d bytes: %w", server, limit, fault.ErrMalformed)
+	}
+	return Answer{URL: resp.Request.URL.String(), Body: body}, nil
+}
+
+// ask makes one request, and returns an answer 200 to be read and closed.
+func (c *Client) ask(ctx context.Context, path string, query url.Values, accept string) (resp *http.Response, server string, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, "", err
 	}
 	cfg, err := c.cfg.REST()
 	if err != nil {
-		return Answer{}, err
+		return nil, "", err
 	}
 	base, err := url.Parse(cfg.Host)
 	if err != nil {
-		return Answer{}, fmt.Errorf("%s: %w", c.cfg.where(), errNoURL)
+		return nil, "", fmt.Errorf("%s: %w", c.cfg.where(), errNoURL)
 	}
 	client, err := c.client(cfg, base)
 	if err != nil {
-		return Answer{}, err
+		return nil, "", err
 	}
-	place := base.JoinPath(path).String()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, place, nil)
+	place := base.JoinPath(path)
+	place.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, place.String(), nil)
 	if err != nil {
-		return Answer{}, fmt.Errorf("API server %s: %s is no path: %w", base.Host, path, fault.ErrMalformed)
+		return nil, "", fmt.Errorf("API server %s: %s is no path: %w", base.Host, path, fault.ErrMalformed)
 	}
 	req.Header.Set("Accept", accept)
-	resp, err := client.Do(req)
+	resp, err = client.Do(req)
 	if err != nil {
-		return Answer{}, c.unanswered(ctx, base.Host, err)
+		return nil, "", c.unanswered(ctx, base.Host, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was read to its end, or the error is the read's
 	if resp.StatusCode != http.StatusOK {
-		return Answer{}, c.refused(base.Host, resp)
+		defer resp.Body.Close() //nolint:errcheck // nothing more is wanted of it
+		return nil, "", c.refused(base.Host, resp)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
-	if err != nil {
-		return Answer{}, c.unanswered(ctx, base.Host, err)
-	}
-	if len(body) > limit {
-		return Answer{}, fmt.Errorf("API server %s: the answer has more than %d bytes: %w", base.Host, limit, fault.ErrMalformed)
-	}
-	return Answer{URL: place, Body: body}, nil
+	return resp, base.Host, nil
 }
 
 // client returns an HTTP client with the credentials of cfg. The connections are
