@@ -43,6 +43,22 @@ func (l *Lab) Secret(ctx context.Context, namespace, name string) (map[string][]
 	return secret.Data, err
 }
 
+// SecretVersion returns the UID and the resource version of a Secret, with a
+// slash in between; empty if there is no Secret of that name.
+func (l *Lab) SecretVersion(ctx context.Context, namespace, name string) (string, error) {
+	var secret struct {
+		Metadata struct{ UID, ResourceVersion string }
+	}
+	err := l.do(ctx, http.MethodGet, secrets(namespace)+"/"+name, nil, &secret)
+	switch {
+	case code(err) == http.StatusNotFound:
+		return "", nil
+	case err != nil:
+		return "", err
+	}
+	return secret.Metadata.UID + "/" + secret.Metadata.ResourceVersion, nil
+}
+
 // DeleteSecret removes a Secret.
 func (l *Lab) DeleteSecret(ctx context.Context, namespace, name string) error {
 	return l.delete(ctx, secrets(namespace)+"/"+name)
