@@ -132,9 +132,8 @@ func (s *Store) once(ctx context.Context, r request) (*answer, error) {
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent {
 		return nil, &statusError{host: s.host, code: resp.StatusCode, foreign: true, message: "redirects are not followed, since the token would go along"}
 	}
-	body, err := io.ReadAll(resp.Body)
+	body, err := outbound.ReadAll(resp.Body, maxAnswer)
 	if err != nil {
-		clear(body)
 		return nil, s.unanswered(ctx, err)
 	}
 	a := &answer{body: body, at: time.Now()}
