@@ -175,3 +175,11 @@ func Slow(d *Double, _ http.ResponseWriter, r *http.Request, _ http.Handler) {
 
 // Closed breaks the connection without an answer.
 func Closed(*Double, http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }
+
+// Flavored has a fault come from the metadata server itself.
+func Flavored(f Fault) Fault {
+	return func(d *Double, w http.ResponseWriter, r *http.Request, real http.Handler) {
+		w.Header().Set("Metadata-Flavor", "Google")
+		f(d, w, r, real)
+	}
+}

@@ -27,7 +27,10 @@ func TestStoreConforms(t *testing.T) {
 						return nil
 					},
 					Remove: func(name string) error { l.project.Delete(in + "secrets/" + name); return nil },
-					Damage: func(name string) error { l.project.Add(in+"secrets/"+name, []byte("C4nary-of-the-damaged")); return nil },
+					Damage: func(name string) error {
+						l.project.Add(in+"secrets/"+name, []byte("C4nary-of-the-damaged"))
+						return nil
+					},
 				}
 			})
 		})

@@ -190,3 +190,29 @@ func clean(t *testing.T, l *lab, text string) {
 
 // asked is how many requests a part got.
 func (l *lab) asked(s gcpdouble.Service) int { return len(l.Requests(s)) }
+
+// put writes a file in a folder that is made.
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// executable writes a program.
+func executable(t *testing.T, text string) string {
+	t.Helper()
+	path := write(t, "program", text)
+	if err := os.Chmod(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
