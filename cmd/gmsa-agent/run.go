@@ -4,6 +4,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/daemon"
+	"github.com/gmsa-agent/gmsa-agent/internal/quiet"
 )
 
 func (s *session) runCommand() *cli.Command {
@@ -19,7 +20,11 @@ func (s *session) runCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if err := daemon.Run(c.Context, cfg, thisBuild().Version, s.logger(cfg.Log), func() {}); err != nil {
+			log := s.logger(cfg.Log)
+			if taken := quiet.Taken(); len(taken) > 0 {
+				log.Warn("what libraries would print of requests shows secrets, and stays off", "environment", taken)
+			}
+			if err := daemon.Run(c.Context, cfg, thisBuild().Version, log, func() {}); err != nil {
 				return &runError{err}
 			}
 			return nil

@@ -1,0 +1,4 @@
+package quiet
+
+// Without is without.
+var Without = without
