@@ -44,6 +44,10 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("API server %s: %d %s: %s", e.Server, e.Code, http.StatusText(e.Code), e.Message)
 }
 
+// RetryAfter is when the API server wants the request again; not positive if it
+// did not say.
+func (e *StatusError) RetryAfter() time.Duration { return e.retryAfter }
+
 // Unwrap returns the kind of fault.
 func (e *StatusError) Unwrap() error {
 	switch {

@@ -143,6 +143,17 @@ func TestAnswersHaveTheKindThatTheyMean(t *testing.T) {
 	}
 }
 
+func TestAServerThatIsBusySaysWhenToComeBack(t *testing.T) {
+	d := newDouble(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "20")
+		says(429, `{"kind":"Status"}`)(w, r)
+	}, hangs)
+	_, err := open(t, d.kubeconfig(t), "apps").Fetch(t.Context(), ref("apps/contoso"))
+	if throttle, ok := errors.AsType[secrets.Throttle](err); !ok || throttle.RetryAfter() != 20*time.Second {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestNothingIsSentForANamespaceThatIsNotAllowed(t *testing.T) {
 	d := newDouble(t, says(200, object(contoso, "1", "one")), hangs)
 	file := d.kubeconfig(t)

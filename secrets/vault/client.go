@@ -98,7 +98,7 @@ func (s *Store) ask(ctx context.Context, r request) (*answer, error) {
 			if !status.again {
 				return nil, err
 			}
-			pause = max(pause, status.retryAfter)
+			pause = max(pause, status.wait)
 		} else if _, broken := errors.AsType[*brokenError](err); !broken || r.body != nil {
 			return nil, err
 		}
@@ -178,8 +178,8 @@ type statusError struct {
 	foreign bool   // the answer is not Vault's
 	body    []byte // of a 404, which may tell why
 
-	again      bool          // whether to try again may help
-	retryAfter time.Duration // what Vault asks for
+	again bool          // whether to try again may help
+	wait  time.Duration // what Vault asks for
 }
 
 func (e *statusError) Error() string {
@@ -201,6 +201,9 @@ func (e *statusError) Unwrap() error {
 	}
 	return fault.ErrUnavailable
 }
+
+// RetryAfter implements secrets.Throttle.
+func (e *statusError) RetryAfter() time.Duration { return e.wait }
 
 // code is the status of the answer that err is about, 0 if there was none.
 func code(err error) int {
@@ -229,7 +232,7 @@ func (s *Store) refusal(r *api.ResponseError, resp *api.Response, sent []string)
 		r.StatusCode >= 500 && r.StatusCode != http.StatusNotImplemented:
 		e.again = true
 		if seconds, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16); err == nil {
-			e.retryAfter = time.Duration(seconds) * time.Second
+			e.wait = time.Duration(seconds) * time.Second
 		}
 	}
 	return e

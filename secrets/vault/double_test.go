@@ -160,8 +160,12 @@ func TestWhatMayHelpIsTriedAgainAndNothingElse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDouble(t, map[string]http.HandlerFunc{"kv/data/contoso": c.answer})
-			if _, err := d.store(t).Fetch(t.Context(), ref("kv/contoso")); err == nil {
+			_, err := d.store(t).Fetch(t.Context(), ref("kv/contoso"))
+			if err == nil {
 				t.Error("no error")
+			}
+			if throttle, ok := errors.AsType[secrets.Throttle](err); strings.Contains(name, "wait") && (!ok || throttle.RetryAfter() != time.Hour) {
+				t.Errorf("%v does not say when to come back", err)
 			}
 			// net/http itself repeats what an old connection was closed on.
 			if n := d.count("kv/data/contoso"); n != c.tries && (name != "gone" || n < c.tries) {
