@@ -15,7 +15,7 @@ import (
 type server interface {
 	// settings is what the agent's configuration says of it, as YAML has it.
 	settings() map[string]any
-	// ref is a reference to the secret with a name.
+	// ref is a reference to the secret with a name, as the trail has it.
 	ref(name string) string
 	// put stores a text under a name, as a new version where there is one.
 	put(name, content string)
@@ -60,6 +60,7 @@ func kinds() []kind {
 		{"vault", false, vaultlab.Ready, startVault},
 		{"awssecretsmanager", false, awslab.Ready, startSecretsManager},
 		{"awsssm", false, awslab.Ready, startParameters},
+		{"gcpsecretmanager", false, func() error { return nil }, startGCP},
 	}
 }
 
