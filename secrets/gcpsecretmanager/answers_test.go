@@ -9,6 +9,7 @@ import (
 
 	"github.com/gmsa-agent/gmsa-agent/integration/gcpdouble"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/secrets"
 )
 
 const html = "<html><title>" + gcpdouble.Canary + password + "</title></html>"
@@ -102,6 +103,17 @@ func TestRetryAfterIsRespected(t *testing.T) {
 	expect(t, s, gmsa, password)
 	if took := time.Since(start); took < time.Second { // never less, however busy the machine
 		t.Errorf("asked again after %v", took)
+	}
+}
+
+func TestHowLongToWaitIsToldToTheCache(t *testing.T) {
+	for name, part := range map[string]gcpdouble.Service{"Secret Manager": gcpdouble.SecretManager, "metadata": gcpdouble.MetadataServer} {
+		l := newLab(t)
+		l.FailAlways(part, gcpdouble.Flavored(gcpdouble.Throttled("17")))
+		err := refused(t, l, l.open(t, l.config()), gmsa, fault.ErrUnavailable, "wait for 17 s")
+		if e, ok := errors.AsType[secrets.Throttle](err); !ok || e.RetryAfter() != 17*time.Second {
+			t.Errorf("%s: %#v", name, err)
+		}
 	}
 }
 

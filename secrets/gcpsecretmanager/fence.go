@@ -14,6 +14,7 @@ import (
 
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 	"github.com/gmsa-agent/gmsa-agent/internal/outbound"
+	"github.com/gmsa-agent/gmsa-agent/secrets"
 )
 
 // maxAnswer bounds an answer, in bytes. The largest is a secret of 64 KiB in
@@ -194,6 +195,11 @@ func (e *waitError) Error() string {
 }
 
 func (e *waitError) Unwrap() error { return e.error }
+
+// RetryAfter implements secrets.Throttle.
+func (e *waitError) RetryAfter() time.Duration { return time.Duration(e.seconds) * time.Second }
+
+var _ secrets.Throttle = (*waitError)(nil)
 
 // unanswered says why there is no whole answer.
 func (f *fence) unanswered(err error) *told {

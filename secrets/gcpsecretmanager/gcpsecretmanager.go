@@ -9,9 +9,9 @@
 // ask.
 //
 // The package speaks to Google through Google's SDK, and fences it in: see
-// fence.go. It has the SDK use REST and not gRPC, because Go's HTTP/2 has a
-// debug log that the environment turns on and nobody can turn off, with bodies
-// in it (GODEBUG=http2debug=2), and gRPC needs HTTP/2.
+// fence.go. It has the SDK use REST and not gRPC, because gRPC needs HTTP/2, and
+// Go's has a debug log with bodies in it, which the environment turns on
+// (GODEBUG=http2debug=2) and no library can turn off.
 //
 // It refuses to know what a secret is used for.
 package gcpsecretmanager
@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -54,7 +55,10 @@ type Store struct {
 	loopback http.RoundTripper // this host, without TLS
 }
 
-var _ secrets.Store = (*Store)(nil)
+var (
+	_ secrets.Store = (*Store)(nil)
+	_ io.Closer     = (*Store)(nil)
+)
 
 // New returns the store. It asks nobody and reads no file yet. It fails with
 // fault.ErrMalformed where the configuration can't be meant.
