@@ -48,7 +48,11 @@ func (f *fence) do(r *http.Request) (*http.Response, codes, error) {
 	if !f.allows(r.URL) {
 		return nil, said, final(fmt.Errorf("%s would be asked at another place than its own: %w", f.name, fault.ErrDenied))
 	}
-	resp, err := f.via.RoundTrip(r)
+	own, err := withBodyOfItsOwn(r)
+	if err != nil {
+		return nil, said, final(fmt.Errorf("%s: the request cannot be sent: %w", f.name, fault.ErrUnavailable))
+	}
+	resp, err := f.via.RoundTrip(own)
 	if err != nil {
 		return nil, said, f.unanswered(r.Context(), err)
 	}
@@ -86,6 +90,29 @@ func (f *fence) do(r *http.Request) (*http.Response, codes, error) {
 	resp.Body = &held{Reader: bytes.NewReader(body), b: body}
 	return resp, said, nil
 }
+
+// withBodyOfItsOwn is r with a copy of its body. A transport may read a body
+// after it has failed, and the SDK rewinds it for the next attempt at once.
+func withBodyOfItsOwn(r *http.Request) (*http.Request, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
+	if err == nil && len(body) > maxRequest {
+		err = fmt.Errorf("longer than %d bytes", maxRequest)
+	}
+	if err = errors.Join(err, r.Body.Close()); err != nil {
+		return nil, err
+	}
+	own := r.Clone(r.Context())
+	own.Body, own.GetBody = io.NopCloser(bytes.NewReader(body)), nil
+	own.ContentLength = int64(len(body))
+	return own, nil
+}
+
+// maxRequest bounds what the SDK sends: a form with a signed assertion, some
+// 2 KiB.
+const maxRequest = 64 << 10
 
 // retold are the headers that the SDK gets: it acts on few, and prints more.
 func retold(h http.Header) http.Header {

@@ -118,7 +118,7 @@ func TestAnswersHaveTheKindThatTheyMean(t *testing.T) {
 		"absent":      {says(404, `{"kind":"Status","reason":"NotFound","message":"not found"}`), fault.ErrNotFound, "404"},
 		"broken":      {says(500, `{"kind":"Status","message":"etcd"}`), fault.ErrUnavailable, "500"},
 		"busy":        {says(429, `{"kind":"Status","message":"later"}`), fault.ErrUnavailable, "429"},
-		"redirect":    {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", 302) }, fault.ErrUnavailable, "302"},
+		"redirect":    {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) }, fault.ErrUnavailable, "302"},
 		"a page":      {says(200, `<html>canary`), fault.ErrUnavailable, "no Secret"},
 		"a list":      {says(200, `{"kind":"SecretList","items":[]}`), fault.ErrUnavailable, "no Secret"},
 		"no metadata": {says(200, `{"kind":"Secret","data":{}}`), fault.ErrUnavailable, "no object"},

@@ -144,7 +144,7 @@ func (s *Store) once(ctx context.Context, r request) (*answer, error) {
 }
 
 // at names the server in an error.
-func (s *Store) at(err error) error { return fmt.Errorf("Vault at %s: %w", s.host, err) }
+func (s *Store) at(err error) error { return fmt.Errorf("vault at %s: %w", s.host, err) }
 
 // brokenError is that of a connection that came to nothing, and not for want of
 // time.
