@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -204,8 +203,8 @@ func (h *host) killAgent() {
 }
 
 // freeze has the agent hang: it is there, and does nothing.
-func (h *host) freeze() { h.must(syscall.Kill(h.agent.PID(), syscall.SIGSTOP)) }
-func (h *host) resume() { _ = syscall.Kill(h.agent.PID(), syscall.SIGCONT) }
+func (h *host) freeze() { h.must(h.agent.Pause()) }
+func (h *host) resume() { _ = h.agent.Resume() }
 
 // key is a container's key.
 func (h *host) key(id string) hook.Key {

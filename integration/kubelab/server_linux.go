@@ -15,8 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 )
 
@@ -182,10 +180,10 @@ func (l *Lab) startServer(ctx context.Context, port string) error {
 
 // Pause stops the API server where it is: it takes connections, and answers
 // nothing until Resume.
-func (l *Lab) Pause() error { return unix.Kill(l.api.PID(), unix.SIGSTOP) }
+func (l *Lab) Pause() error { return l.api.Pause() }
 
 // Resume ends a Pause.
-func (l *Lab) Resume() error { return unix.Kill(l.api.PID(), unix.SIGCONT) }
+func (l *Lab) Resume() error { return l.api.Resume() }
 
 // Kill ends the API server without warning; its port refuses connections. etcd
 // goes on.

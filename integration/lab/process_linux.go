@@ -1,11 +1,14 @@
 package lab
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"syscall"
@@ -73,6 +76,36 @@ func Start(o Options) (*Process, error) {
 
 // PID is the process's id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Pause stops every thread of the process, as a host that hangs does. The
+// signal alone is on its way when kill returns.
+func (p *Process) Pause() error {
+	if err := syscall.Kill(p.PID(), syscall.SIGSTOP); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return WaitFor(ctx, "every thread to stop", func(context.Context) error {
+		stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID()))
+		if err != nil || len(stats) == 0 {
+			return errors.Join(err, errors.New("the process is gone"))
+		}
+		for _, stat := range stats {
+			text, err := os.ReadFile(stat)
+			if err != nil {
+				continue // the thread is gone
+			}
+			// "pid (name) state …"; the name may have parentheses in it.
+			if state := text[bytes.LastIndexByte(text, ')')+1:]; !bytes.HasPrefix(state, []byte(" T")) {
+				return fmt.Errorf("%s: state%.2s", stat, state)
+			}
+		}
+		return nil
+	})
+}
+
+// Resume ends a Pause.
+func (p *Process) Resume() error { return syscall.Kill(p.PID(), syscall.SIGCONT) }
 
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }

@@ -180,10 +180,10 @@ func (l *Lab) Unseal(ctx context.Context) error {
 
 // Pause stops the server where it is: it takes connections, and answers nothing
 // until Resume.
-func (l *Lab) Pause() error { return unix.Kill(l.server.PID(), unix.SIGSTOP) }
+func (l *Lab) Pause() error { return l.server.Pause() }
 
 // Resume ends a Pause.
-func (l *Lab) Resume() error { return unix.Kill(l.server.PID(), unix.SIGCONT) }
+func (l *Lab) Resume() error { return l.server.Resume() }
 
 // Kill ends the server without warning; its port refuses connections.
 func (l *Lab) Kill() error {
