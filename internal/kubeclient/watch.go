@@ -139,7 +139,7 @@ func (w *Watch) line() ([]byte, error) {
 		w.buf = w.buf[:len(w.buf)+n]
 		switch {
 		case n > 0: // an error comes back with the next read
-		case errors.Is(err, io.EOF) && len(w.buf) == 0:
+		case errors.Is(err, io.EOF) && len(w.buf) == 0 && w.ctx.Err() == nil:
 			return nil, io.EOF
 		case err != nil:
 			return nil, w.c.unanswered(w.ctx, w.server, err)
