@@ -57,7 +57,7 @@ func (r *rotating) wantLogon(t *testing.T, path, user string) (version string) {
 }
 
 func TestEnginesThatRotatePasswordsOfActiveDirectory(t *testing.T) {
-	l, ctx := startLab(t), t.Context()
+	l, ctx := startOwnLab(t), t.Context() // the mounts are those of the page's policy
 	if err := adlab.Ready(); err != nil {
 		t.Skip(err)
 	}

@@ -163,14 +163,9 @@ func unset(key string) error {
 	return fmt.Errorf("secrets.vault.auth.%s is not set: %w", key, errors.ErrUnsupported)
 }
 
-// fileError gives a file's error a kind. A file that is missing, or that others
-// may read, is mended while the agent runs.
-func fileError(err error) error {
-	if errors.Is(err, fault.ErrDenied) || errors.Is(err, fault.ErrUnavailable) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", err, fault.ErrUnavailable)
-}
+// fileError is that of a file that is missing, or that others may read: it is
+// mended while the agent runs, and nobody has been asked.
+func fileError(err error) error { return fmt.Errorf("%v: %w", err, fault.ErrUnavailable) }
 
 // granted is what a login gives.
 type granted struct {
