@@ -183,7 +183,7 @@ type statusError struct {
 }
 
 func (e *statusError) Error() string {
-	text := fmt.Sprintf("Vault at %s: %s", e.host, outbound.Status(e.code))
+	text := fmt.Sprintf("vault at %s: %s", e.host, outbound.Status(e.code))
 	if e.message != "" {
 		text += ": " + e.message
 	}
