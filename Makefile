@@ -51,8 +51,11 @@ STATICCHECK = $(CURDIR)/bin/tools/$(STATICCHECK_VERSION)/staticcheck
 GOTESTSUM_VERSION = v1.13.0
 GOTESTSUM = $(CURDIR)/bin/tools/$(GOTESTSUM_VERSION)/gotestsum
 FORMAT = --format pkgname-and-test-fails --format-hide-empty-pkg
-# Wine fails now and then by itself. A suite's failed test runs once more, and
-# the summary names it all the same; unit tests get no second chance.
+# Wine fails now and then by itself, and a server that was just started may be
+# slow. A failed test of a suite, or of a package whose tests use a lab, runs
+# once more, and the summary names it all the same; other tests get no second
+# chance.
+LABBED = $(GO) list -f '{{$$p := .ImportPath}}{{range .TestImports}}{{$$p}} {{.}}{{"\n"}}{{end}}{{range .XTestImports}}{{$$p}} {{.}}{{"\n"}}{{end}}' ./... | grep -E ' .*/integration/[a-z0-9]+lab$$' | cut -d' ' -f1 | grep -v /integration | sort -u
 RERUN = --rerun-fails=1 --rerun-fails-max-failures=3
 tool = test -x $(1) || GOBIN=$(dir $(1)) $(GO) install $(2)
 
@@ -60,8 +63,8 @@ tool = test -x $(1) || GOBIN=$(dir $(1)) $(GO) install $(2)
 test: ## unit tests, the Linux suites and the plugin's Wine suite
 	@$(LAB) base ad wine containerd s3 aws registry kube vault
 	@$(call tool,$(GOTESTSUM),gotest.tools/gotestsum@$(GOTESTSUM_VERSION))
-	$(GOTESTSUM) $(FORMAT) -- $(TESTFLAGS) -short $$($(GO) list ./... | grep -v /integration)
-	$(GOTESTSUM) $(FORMAT) $(RERUN) --packages ./integration/... -- $(TESTFLAGS) -count=1 -short
+	$(GOTESTSUM) $(FORMAT) -- $(TESTFLAGS) -short $$($(GO) list ./... | grep -v /integration | grep -vxF "$$($(LABBED))")
+	$(GOTESTSUM) $(FORMAT) $(RERUN) --packages "$$($(LABBED) | tr '\n' ' ')./integration/..." -- $(TESTFLAGS) -count=1 -short
 
 .PHONY: test-all
 test-all: test ## make test, and containerd.exe with the real runhcs shim
