@@ -171,11 +171,9 @@ func TestNothingSecretShowsWhateverLibrariesAreToldToPrint(t *testing.T) {
 		s.become(healthy)
 		broken := token()
 		look.add("content that is no credential", broken)
-		if k.scheme != "local" { // which takes none
-			s.put("broken", `{"password": "`+broken+`"`)
-			if _, err := h.admit(container{"broken", spec, s.ref("broken")}); err == nil {
-				t.Error("content that is no credential was released")
-			}
+		s.put("broken", `{"password": "`+broken+`"`)
+		if _, err := h.admit(container{"broken", spec, s.ref("broken")}); err == nil {
+			t.Error("content that is no credential was released")
 		}
 		for _, credential := range s.credentials() {
 			look.add("credential", credential)
@@ -188,6 +186,7 @@ func TestNothingSecretShowsWhateverLibrariesAreToldToPrint(t *testing.T) {
 			out, _ := h.command(args...).CombinedOutput() // some fail, and then the error is of interest
 			look.search(strings.Join(args, " "), out)
 		}
+		s.remove("broken") // which a store without a server has in the host's folder
 		log, err := os.ReadFile(h.log())
 		h.must(err)
 		h.stopAgent()
@@ -195,6 +194,9 @@ func TestNothingSecretShowsWhateverLibrariesAreToldToPrint(t *testing.T) {
 		look.search("the agent's log", log)
 		if files := look.searchFolder(h.path("state")); files < 3 { // grants, trail, cached credential specs
 			t.Errorf("only %d files were searched: the search is void", files)
+		}
+		if k.scheme == "local" && look.searchFolder(h.path("local")) < 2 { // the secret and the key
+			t.Error("the local store was not searched")
 		}
 		if !bytes.Contains(log, []byte("http2debug")) {
 			t.Error("the agent's log does not say that it ignores http2debug")

@@ -18,10 +18,10 @@ func (s *site) naming(d *adlab.Domain, guid, input string) []byte {
 	return spec
 }
 
-// TestADocumentForAnotherPluginLeadsToATicket has documents as they are written
-// for Azure's, Rancher's and Amazon's plugins.
-func TestADocumentForAnotherPluginLeadsToATicket(t *testing.T) {
-	startSite(t).each(t, func(s *site, scheme string, store server) {
+// otherPlugins has documents as they are written for Azure's, Rancher's and
+// Amazon's plugins.
+func (s *site) otherPlugins(t *testing.T) {
+	s.each(t, func(s *site, scheme string, store server) {
 		d, ok := store.(dialect)
 		if !ok {
 			s.Skip("no other plugin has this store")

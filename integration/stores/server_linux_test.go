@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gmsa-agent/gmsa-agent/integration/awslab"
+	"github.com/gmsa-agent/gmsa-agent/integration/kubelab"
 	"github.com/gmsa-agent/gmsa-agent/integration/netlab"
 	"github.com/gmsa-agent/gmsa-agent/integration/vaultlab"
 )
@@ -57,6 +58,7 @@ func kinds() []kind {
 	return []kind{
 		{"local", true, func() error { return nil }, startLocal},
 		{"azurekeyvault", false, func() error { return nil }, startAzure},
+		{"kubernetes", true, kubelab.Ready, startKubernetes},
 		{"vault", false, vaultlab.Ready, startVault},
 		{"awssecretsmanager", false, awslab.Ready, startSecretsManager},
 		{"awsssm", false, awslab.Ready, startParameters},
