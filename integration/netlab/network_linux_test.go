@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -94,4 +95,29 @@ func TestAProgramOfTheNetworkFindsItsNamesAndNoOtherNetwork(t *testing.T) {
 	if text := string(out); err != nil || !strings.Contains(text, "169.254.169.254 metadata.example") || strings.Count(text, ":") != 1 {
 		t.Errorf("%v: %s", err, text)
 	}
+}
+
+func TestAWayIsMendedWhileProcessesAreStarted(t *testing.T) {
+	_, way := newNetwork(t)
+	end := make(chan struct{})
+	var starting sync.WaitGroup
+	starting.Go(func() {
+		for {
+			select {
+			case <-end:
+				return
+			default:
+				_ = exec.CommandContext(t.Context(), "/bin/true").Run() // only its fork matters
+			}
+		}
+	})
+	for range 100 {
+		way.Cut()
+		if err := way.Mend(); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(end)
+	starting.Wait()
 }

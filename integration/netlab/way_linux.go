@@ -1,10 +1,14 @@
 package netlab
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/netip"
 	"sync"
+	"time"
+
+	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 )
 
 // Way leads from an address of a network to one of the machine.
@@ -54,16 +58,29 @@ func (w *Way) Mend() error {
 	if w.ln != nil {
 		return nil
 	}
-	err := w.network.inside(func() (err error) {
-		w.ln, err = net.Listen("tcp4", w.at.String())
-		return err
-	})
+	ln, err := w.listen()
 	if err != nil {
 		return err
 	}
-	ln := w.ln
+	w.ln = ln
 	w.joined.Go(func() { w.accept(ln) })
 	return nil
+}
+
+// release is far longer than a process takes from its fork to its program, in
+// which it has copies of all that is open here: what was closed stays in use.
+const release = 10 * time.Second
+
+func (w *Way) listen() (ln net.Listener, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), release)
+	defer cancel()
+	err = lab.WaitFor(ctx, w.at.String(), func(context.Context) error {
+		return w.network.inside(func() (err error) {
+			ln, err = net.Listen("tcp4", w.at.String())
+			return err
+		})
+	})
+	return ln, err
 }
 
 func (w *Way) breakAll() {

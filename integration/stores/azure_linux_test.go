@@ -11,6 +11,7 @@ import (
 // azure is Azure's double, with a vault that the host's identity may read from.
 type azure struct {
 	*azuredouble.Double
+	h     *host
 	vault *azuredouble.Vault
 	id    azuredouble.Identity
 	way   *netlab.Way // to the vault
@@ -22,7 +23,7 @@ func startAzure(h *host) server {
 	d, err := azuredouble.Start(azuredouble.Options{})
 	h.must(err)
 	h.Cleanup(func() { h.must(d.Stop()) })
-	a := &azure{Double: d}
+	a := &azure{Double: d, h: h}
 	a.vault, err = d.Vault(azureVault)
 	h.must(err)
 	a.id = d.Assign(false)
@@ -65,6 +66,7 @@ func (a *azure) input(name string) string {
 }
 
 func (a *azure) become(to condition) bool {
+	a.h.Helper()
 	var f azuredouble.Fault
 	shows := azuredouble.Good
 	a.vault.Allow(a.id.ObjectID)
@@ -84,9 +86,7 @@ func (a *azure) become(to condition) bool {
 	if to == stopped {
 		return true
 	}
-	if err := a.way.Mend(); err != nil {
-		return false
-	}
+	a.h.must(a.way.Mend())
 	if to == slow {
 		a.way.Hang()
 	}
