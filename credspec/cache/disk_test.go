@@ -318,7 +318,7 @@ func TestForeignFilesAreLeftAlone(t *testing.T) {
 	for _, name := range foreign {
 		w.writeFile(filepath.Join(w.dir, name), []byte("x"))
 	}
-	w.writeFile(filepath.Join(w.dir, tempPrefix+"dead"), []byte("half"))
+	w.writeFile(filepath.Join(w.dir, private.TempPrefix+"dead"), []byte("half"))
 	w.open()
 	w.want(document, false, 1)
 	w.restart()
@@ -511,7 +511,7 @@ func TestAFullDiskLeavesNoOlderDocumentBehind(t *testing.T) {
 		w.save()
 		full := true
 		w.folder.step = func(step string) error {
-			if full && step == "write the second half" {
+			if full && step == "half written" {
 				return &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}
 			}
 			return nil

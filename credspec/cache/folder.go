@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -19,8 +18,7 @@ import (
 )
 
 const (
-	suffix     = ".spec"
-	tempPrefix = ".new-"
+	suffix = ".spec"
 	// maxListed bounds what is looked at of a folder in which other things are.
 	maxListed = 16 << 10
 )
@@ -29,7 +27,7 @@ const (
 type folder struct {
 	dir    string
 	usable atomic.Bool
-	step   func(string) error // for tests: what is about to be done
+	step   func(string) error // see private.Replacing
 }
 
 // open makes the folder for the agent alone, or makes sure that it is: nobody
@@ -64,7 +62,7 @@ func (f *folder) list() ([]found, error) {
 		entries, err := dir.ReadDir(256)
 		n += len(entries)
 		for _, e := range entries {
-			if strings.HasPrefix(e.Name(), tempPrefix) {
+			if strings.HasPrefix(e.Name(), private.TempPrefix) {
 				_ = os.Remove(filepath.Join(f.dir, e.Name()))
 				continue
 			}
@@ -105,7 +103,7 @@ func (f *folder) load(name string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a file: %w", f.path(name), fault.ErrMalformed)
 	}
-	file, err := os.Open(f.path(name))
+	file, err := private.OpenReplaced(f.path(name))
 	if err != nil {
 		return nil, err
 	}
@@ -113,69 +111,15 @@ func (f *folder) load(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, int64(maxFile)+1))
 }
 
-// replace writes a file so that at every instant, also after a crash, the old
-// content or the new one is there as a whole.
-func (f *folder) replace(name string, b []byte) (err error) {
-	var random [8]byte
-	_, _ = rand.Read(random[:]) // never fails
-	temp := filepath.Join(f.dir, tempPrefix+hex.EncodeToString(random[:]))
-	if err := f.at("create"); err != nil {
-		return err
-	}
-	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		_ = file.Close()
-		if err != nil {
-			_ = os.Remove(temp)
-		}
-	}()
-	half := len(b) / 2
-	if _, err := file.Write(b[:half]); err != nil {
-		return err
-	}
-	if err := f.at("write the second half"); err != nil {
-		return err
-	}
-	if _, err := file.Write(b[half:]); err != nil {
-		return err
-	}
-	if err := f.at("sync"); err != nil {
-		return err
-	}
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	if err := file.Close(); err != nil {
-		return err
-	}
-	if err := f.at("rename"); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, f.path(name)); err != nil {
-		return err
-	}
-	if err := f.at("sync the folder"); err != nil {
-		return err
-	}
-	return syncFolder(f.dir)
+func (f *folder) replace(name string, b []byte) error {
+	return private.Replace(f.dir, name+suffix, b, private.Replacing{Step: f.step})
 }
 
 // remove removes a file, for good if there is a power failure, too.
 func (f *folder) remove(name string) error {
-	if err := os.Remove(f.path(name)); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	return syncFolder(f.dir)
-}
-
-func (f *folder) at(step string) error {
-	if f.step == nil {
+	err := private.Remove(f.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return f.step(step)
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/private"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 	"github.com/gmsa-agent/gmsa-agent/secrets/secretstest"
 )
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// steps are those of replaceFile, in their order.
+// steps are those of private.Replace, in their order.
 var steps = []string{"created", "half written", "written", "synced", "renamed", "done"}
 
 func child(what, dir string) int {
@@ -37,10 +38,11 @@ func child(what, dir string) int {
 		return fail(err)
 	}
 	if step, ok := strings.CutPrefix(what, "die "); ok {
-		s.step = func(name string) {
+		s.step = func(name string) error {
 			if name == step {
 				os.Exit(99) // nothing deferred runs, as when killed
 			}
+			return nil
 		}
 		return fail(s.Put(context.Background(), "svc", secretstest.New("contoso.com", "svc", "new password")))
 	}
@@ -126,7 +128,7 @@ func TestACrashLeavesTheOldSecretOrTheNewOne(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, f := range files {
-				if strings.HasPrefix(f.Name(), tempPrefix) {
+				if strings.HasPrefix(f.Name(), private.TempPrefix) {
 					t.Errorf("%s is left", f.Name())
 				}
 			}
@@ -172,7 +174,7 @@ func TestAWriteThatFailsLeavesTheOldSecretAndNoLitter(t *testing.T) {
 	if got := string(get(t, s, "svc").Password.Bytes()); got != "old password" {
 		t.Errorf("fetched %q", got)
 	}
-	left, err := filepath.Glob(filepath.Join(s.dir, tempPrefix+"*"))
+	left, err := filepath.Glob(filepath.Join(s.dir, private.TempPrefix+"*"))
 	if err != nil || len(left) != 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/gmsa-agent/gmsa-agent/internal/private"
 )
 
 func skipUnlessAdministrator(tb testing.TB) {
@@ -19,7 +21,7 @@ func skipUnlessAdministrator(tb testing.TB) {
 // TestAnOpenFileCanBeReplacedAndRemoved is what os.Open does not allow.
 func TestAnOpenFileCanBeReplacedAndRemoved(t *testing.T) {
 	s := filled(t)
-	f, err := openShared(s.path("svc"))
+	f, err := private.OpenReplaced(s.path("svc"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,10 +42,9 @@ import (
 const Scheme = "local"
 
 const (
-	suffix     = ".secret"
-	tempPrefix = ".tmp-" // no name begins with a dot
-	lockName   = ".lock"
-	keyName    = "store.key"
+	suffix   = ".secret"
+	lockName = ".lock"
+	keyName  = "store.key"
 )
 
 // Store is a secrets.Store, Lister and Verifier. Any number of Stores and
@@ -53,7 +52,7 @@ const (
 type Store struct {
 	dir  string
 	seal keeper
-	step func(name string) // called between the steps of a write; tests stop there
+	step func(name string) error // of a write; tests stop there
 }
 
 var (
@@ -77,7 +76,7 @@ func Open(dir string) (*Store, error) {
 	if err := private.Folder(dir); err != nil {
 		return nil, fmt.Errorf("local secrets: %w", kind(err))
 	}
-	return &Store{dir: dir, seal: newKeeper(dir), step: func(string) {}}, nil
+	return &Store{dir: dir, seal: newKeeper(dir)}, nil
 }
 
 // Dir is the store's folder.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/private"
 )
 
 // stamp tells one file from the one that replaces it.
@@ -30,7 +31,7 @@ func (s stamp) version() string {
 // readFile reads a secret's file, up to one byte over the bound, and says which
 // file it was.
 func readFile(path string) ([]byte, stamp, error) {
-	f, err := openShared(path)
+	f, err := private.OpenReplaced(path)
 	if err != nil {
 		return nil, stamp{}, err
 	}

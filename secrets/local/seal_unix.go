@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/private"
 )
 
 // keyFile keeps a random key in a file beside the secrets.
@@ -30,7 +31,7 @@ func (k keyFile) key(create bool) (key, error) {
 	if errors.Is(err, fs.ErrNotExist) && create {
 		b = make([]byte, chacha20poly1305.KeySize)
 		_, _ = rand.Read(b) // never fails
-		if err := replaceFile(k.dir, keyName, b, nil, func(string) {}); err != nil {
+		if err := private.Replace(k.dir, keyName, b, private.Replacing{}); err != nil {
 			clear(b)
 			return nil, kind(err)
 		}

@@ -2,9 +2,7 @@ package local
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -57,7 +55,7 @@ func (s *Store) put(ctx context.Context, ref secrets.Ref, c *secrets.Credential)
 	if err != nil {
 		return kind(err)
 	}
-	if err := replaceFile(s.dir, name+suffix, b, &now, s.step); err != nil {
+	if err := private.Replace(s.dir, name+suffix, b, private.Replacing{Modified: now, Step: s.step}); err != nil {
 		return kind(err)
 	}
 	return nil
@@ -102,10 +100,7 @@ func (s *Store) remove(ctx context.Context, ref secrets.Ref) error {
 		return err
 	}
 	defer unlock()
-	if err := os.Remove(s.path(name)); err != nil {
-		return kind(err)
-	}
-	if err := syncFolder(s.dir); err != nil {
+	if err := private.Remove(s.path(name)); err != nil {
 		return kind(err)
 	}
 	return nil
@@ -163,7 +158,7 @@ func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
 func (s *Store) removeLeftovers() {
 	files, _ := os.ReadDir(s.dir)
 	for _, f := range files {
-		if strings.HasPrefix(f.Name(), tempPrefix) {
+		if strings.HasPrefix(f.Name(), private.TempPrefix) {
 			_ = os.Remove(filepath.Join(s.dir, f.Name()))
 		}
 	}
@@ -198,53 +193,4 @@ func (s *Store) tick() (time.Time, error) {
 		}
 	}
 	return time.Time{}, errors.New("the file system of " + s.dir + " does not keep the times of files")
-}
-
-// replaceFile writes a file so that at every instant, also after a crash, the
-// old content or the new one is there as a whole. The caller holds the lock.
-func replaceFile(dir, name string, b []byte, mtime *time.Time, step func(string)) (err error) {
-	var random [8]byte
-	_, _ = rand.Read(random[:]) // never fails
-	temp := filepath.Join(dir, tempPrefix+hex.EncodeToString(random[:]))
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		_ = f.Close()
-		if err != nil {
-			_ = os.Remove(temp)
-		}
-	}()
-	step("created")
-	half := len(b) / 2
-	if _, err := f.Write(b[:half]); err != nil {
-		return err
-	}
-	step("half written")
-	if _, err := f.Write(b[half:]); err != nil {
-		return err
-	}
-	step("written")
-	if mtime != nil {
-		if err := os.Chtimes(temp, *mtime, *mtime); err != nil {
-			return err
-		}
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	step("synced")
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := rename(temp, filepath.Join(dir, name)); err != nil {
-		return err
-	}
-	step("renamed")
-	if err := syncFolder(dir); err != nil {
-		return fmt.Errorf("%s was replaced, but may be the old one after a power failure: %w", name, err)
-	}
-	step("done")
-	return nil
 }
