@@ -56,10 +56,10 @@ func (l *Lab) start(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute) // two seconds, and more the first time
 	defer cancel()
 	log := filepath.Join(l.dir, "log")
+	path, args, env := python("-m", "moto.server", "-H", "127.0.0.1", "-p", "0")
 	l.server, err = lab.Start(lab.Options{
-		Path: "/usr/bin/python3", Args: []string{"-s", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"},
-		Log: log, Dir: l.dir,
-		Env: []string{"PYTHONPATH=" + modules(), "PYTHONUNBUFFERED=1", "HOME=" + l.dir, "MOTO_ACCOUNT_ID=" + AccountID},
+		Path: path, Args: args, Log: log, Dir: l.dir,
+		Env: append(env, "PYTHONUNBUFFERED=1", "HOME="+l.dir, "MOTO_ACCOUNT_ID="+AccountID),
 	})
 	if err != nil {
 		return err

@@ -28,9 +28,15 @@ func (l *Lab) PutSecret(ctx context.Context, s Secret) (arn, version string, err
 	if s.Binary == nil {
 		text = &s.Text
 	}
-	put, err := client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &s.Name, SecretString: text, SecretBinary: s.Binary, VersionStages: s.Stages})
-	if err == nil {
+	replace := func() (string, string, error) {
+		put, err := client.PutSecretValue(ctx, &secretsmanager.PutSecretValueInput{SecretId: &s.Name, SecretString: text, SecretBinary: s.Binary, VersionStages: s.Stages})
+		if err != nil {
+			return "", "", err
+		}
 		return aws.ToString(put.ARN), aws.ToString(put.VersionId), nil
+	}
+	if arn, version, err = replace(); err == nil {
+		return arn, version, nil
 	}
 	if _, absent := errors.AsType[*types.ResourceNotFoundException](err); !absent {
 		return "", "", err
@@ -39,6 +45,11 @@ func (l *Lab) PutSecret(ctx context.Context, s Secret) (arn, version string, err
 		return "", "", fmt.Errorf("the first version of %s has no stages to choose", s.Name)
 	}
 	made, err := client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: &s.Name, SecretString: text, SecretBinary: s.Binary})
+	if _, there := errors.AsType[*types.ResourceExistsException](err); there {
+		// moto closes a connection now and then after it has done its work: the
+		// SDK has tried again what had been done.
+		return replace()
+	}
 	if err != nil {
 		return "", "", err
 	}

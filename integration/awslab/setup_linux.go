@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -26,7 +27,7 @@ var packages = []string{
 	"python3-charset-normalizer", "python3-click", "python3-colorama", "python3-cryptography", "python3-dateutil",
 	"python3-flask", "python3-flask-cors", "python3-idna", "python3-itsdangerous", "python3-jinja2", "python3-jmespath",
 	"python3-markupsafe", "python3-pkg-resources", "python3-requests", "python3-responses", "python3-s3transfer",
-	"python3-six", "python3-urllib3", "python3-werkzeug", "python3-xmltodict",
+	"python3-six", "python3-urllib3", "python3-werkzeug", "python3-xmltodict", "python3-yaml",
 }
 
 // interpreter is installed: it is a program of this machine.
@@ -58,10 +59,31 @@ func Setup(ctx context.Context, report lab.Reporter) error {
 		err = lab.Unpack(ctx, report, motoRoot(), base, packages...)
 	}
 	if err == nil {
+		err = loads(ctx)
+	}
+	if err == nil {
 		err = lab.GoInstall(ctx, report, metadataBinary(), metadataProgram, metadataVersion)
 	}
 	if err != nil {
 		return fmt.Errorf("set up the AWS lab: %w", err)
+	}
+	return nil
+}
+
+// python is moto's interpreter with arguments. It sees the unpacked packages and
+// none that this machine happens to have: what is missing is missing everywhere.
+func python(args ...string) (path string, all, env []string) {
+	return "/usr/bin/python3", append([]string{"-s", "-S"}, args...), []string{"PYTHONPATH=" + modules()}
+}
+
+// loads has moto import the services that are used, which it does no earlier
+// than at their first request.
+func loads(ctx context.Context) error {
+	path, args, env := python("-c", "import moto.server, moto.secretsmanager.responses, moto.ssm.responses, moto.sts.responses")
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("moto does not load: %w: %s", err, out)
 	}
 	return nil
 }
