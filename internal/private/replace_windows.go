@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/windows"
 )
@@ -47,9 +48,69 @@ func openReplaced(path string) (*os.File, error) {
 	return os.NewFile(uintptr(h), path), nil
 }
 
-// rename replaces to. Write-through does for the folder what syncFolder does
-// elsewhere.
+// rename replaces to, also while it is open, as long as whoever has it open
+// shares it. A handle that writes through does for the folder what syncFolder
+// does elsewhere.
 func rename(from, to string) error {
+	err := retryBusy(func() error {
+		err := renamePOSIX(from, to)
+		if errors.Is(err, windows.ERROR_INVALID_PARAMETER) || errors.Is(err, windows.ERROR_INVALID_FUNCTION) ||
+			errors.Is(err, windows.ERROR_NOT_SUPPORTED) || errors.Is(err, windows.ERROR_CALL_NOT_IMPLEMENTED) {
+			return renamePlain(from, to) // a file system, or a Windows, without POSIX semantics
+		}
+		return err
+	})
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+// renamePOSIX takes the name from a file that is open: MoveFileEx answers
+// "access denied" there, however the file is shared.
+func renamePOSIX(from, to string) error {
+	f, err := windows.UTF16PtrFromString(from)
+	if err != nil {
+		return err
+	}
+	t, err := windows.UTF16FromString(to)
+	if err != nil {
+		return err
+	}
+	h, err := windows.CreateFile(f, windows.DELETE|windows.SYNCHRONIZE,
+		windows.FILE_SHARE_READ|windows.FILE_SHARE_WRITE|windows.FILE_SHARE_DELETE, nil,
+		windows.OPEN_EXISTING, windows.FILE_FLAG_OPEN_REPARSE_POINT|windows.FILE_FLAG_WRITE_THROUGH, 0)
+	if err != nil {
+		return err
+	}
+	defer windows.CloseHandle(h) //nolint:errcheck // nothing was written through it
+	const header = unsafe.Offsetof(fileRenameInfo{}.FileName)
+	buffer := make([]byte, header+uintptr(2*len(t)))
+	info := (*fileRenameInfo)(unsafe.Pointer(&buffer[0]))
+	info.Flags = windows.FILE_RENAME_REPLACE_IF_EXISTS | windows.FILE_RENAME_POSIX_SEMANTICS
+	info.FileNameLength = uint32(2 * (len(t) - 1)) // without the NUL
+	copy(unsafe.Slice(&info.FileName[0], len(t)), t)
+	return windows.SetFileInformationByHandle(h, windows.FileRenameInfoEx, &buffer[0], uint32(len(buffer)))
+}
+
+// fileRenameInfo is FILE_RENAME_INFO:
+//
+//	typedef struct _FILE_RENAME_INFO {
+//	  union { BOOLEAN ReplaceIfExists; DWORD Flags; };
+//	  HANDLE RootDirectory;
+//	  DWORD  FileNameLength; // in bytes
+//	  WCHAR  FileName[1];
+//	} FILE_RENAME_INFO;
+//
+// https://learn.microsoft.com/windows/win32/api/winbase/ns-winbase-file_rename_info
+type fileRenameInfo struct {
+	Flags          uint32
+	RootDirectory  windows.Handle
+	FileNameLength uint32
+	FileName       [1]uint16
+}
+
+func renamePlain(from, to string) error {
 	f, err := windows.UTF16PtrFromString(from)
 	if err != nil {
 		return err
@@ -58,13 +119,7 @@ func rename(from, to string) error {
 	if err != nil {
 		return err
 	}
-	err = retryBusy(func() error {
-		return windows.MoveFileEx(f, t, windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH)
-	})
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
-	}
-	return nil
+	return windows.MoveFileEx(f, t, windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH)
 }
 
 // syncFolder has nothing to do: NTFS journals what happens in folders.

@@ -1,0 +1,5 @@
+//go:build !windows
+
+package private
+
+func replacesOpenFiles() bool { return true }
