@@ -88,9 +88,8 @@ var hints = []struct {
 		about, _ := errors.AsType[*secrets.Error](err)
 		return "store it anew: " + s.again("secret put --domain DOMAIN --user USER "+quoted(about.Ref.Rest))
 	}},
-	{both(as[*secrets.Error], is(errors.ErrUnsupported)), func(s *session, _ error) string {
-		return "the local store is built in; see what it holds: " + s.again("secret list")
-	}},
+	{as[*refError], ofSecretRef},
+	{both(as[*secrets.Error], not(aboutLocalSecret)), ofStore},
 
 	{as[*notPushable], func(s *session, _ error) string {
 		return "correct it, or push it as it is: " + s.again("credspec push --force REF FILE")
@@ -185,6 +184,10 @@ func is(target error) func(error) bool {
 
 func both(a, b func(error) bool) func(error) bool {
 	return func(err error) bool { return a(err) && b(err) }
+}
+
+func not(a func(error) bool) func(error) bool {
+	return func(err error) bool { return !a(err) }
 }
 
 func either(a, b func(error) bool) func(error) bool {

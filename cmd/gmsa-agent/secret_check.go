@@ -32,7 +32,7 @@ func (s *session) secretCheckCommand() *cli.Command {
 			if err := wantArgs(c, 1, 1, "REF"); err != nil {
 				return err
 			}
-			ref, err := secrets.ParseRef(c.Args().First())
+			ref, err := secretRef(c.Args().First())
 			if err != nil {
 				return err
 			}

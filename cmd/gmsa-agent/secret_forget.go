@@ -7,7 +7,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/agent"
-	"github.com/gmsa-agent/gmsa-agent/secrets"
 )
 
 func (s *session) secretForgetCommand() *cli.Command {
@@ -22,7 +21,7 @@ func (s *session) secretForgetCommand() *cli.Command {
 			if err := wantArgs(c, 1, 1, "REF"); err != nil {
 				return err
 			}
-			ref, err := secrets.ParseRef(c.Args().First())
+			ref, err := secretRef(c.Args().First())
 			if err != nil {
 				return err
 			}

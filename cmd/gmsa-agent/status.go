@@ -65,11 +65,14 @@ func statusRows(status agent.Status, now time.Time) [][]string {
 }
 
 func hookText(h agent.Hook) string {
-	state := "not connected since "
+	state := "not connected"
 	if h.Connected {
-		state = "connected since "
+		state = "connected"
 	}
-	text := h.Endpoint + ", " + state + stamp(h.Since)
+	text := h.Endpoint + ", " + state
+	if !h.Since.IsZero() {
+		text += " since " + stamp(h.Since)
+	}
 	if h.Injects {
 		text += ", injecting on create events"
 	}

@@ -39,6 +39,17 @@ func TestStatusSaysHowOldACachedDocumentIs(t *testing.T) {
 	}
 }
 
+func TestStatusOfAHookThatWasNeverConnectedHasNoTime(t *testing.T) {
+	h := agent.Hook{Name: "containerd", Endpoint: "/run/x.sock", Error: "nobody listens"}
+	if got, want := hookText(h), "/run/x.sock, not connected: nobody listens"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	h.Since = time.Date(2026, 10, 3, 12, 0, 0, 0, time.UTC)
+	if got, want := hookText(h), "/run/x.sock, not connected since "+stamp(h.Since)+": nobody listens"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestStatusSaysHowItGoesWithAStore(t *testing.T) {
 	now := time.Date(2026, 10, 3, 12, 0, 0, 0, time.UTC)
 	at := stamp(now)
