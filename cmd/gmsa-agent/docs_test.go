@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/gmsa-agent/gmsa-agent/credspec"
+	"github.com/gmsa-agent/gmsa-agent/secrets"
 )
 
 const docsFile = "../../docs/cli.md"
@@ -113,4 +116,30 @@ func TestTitlesShowTheArguments(t *testing.T) {
 			t.Errorf("%s has no section titled %q", docsFile, title)
 		}
 	})
+}
+
+func TestEveryStoreHasAPageOfItsOwn(t *testing.T) {
+	for _, scheme := range secrets.Schemes() {
+		page, err := os.ReadFile("../../docs/stores/" + scheme + ".md")
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, title := range []string{"References", "Settings", "A sample", "Least permissions", "Errors", "Security considerations", "Platforms"} {
+			if !bytes.Contains(page, []byte("\n## "+title+"\n")) {
+				t.Errorf("docs/stores/%s.md has no section %q", scheme, title)
+			}
+		}
+	}
+}
+
+func TestEverySourceHasAPageOfItsOwn(t *testing.T) {
+	for _, scheme := range credspec.KnownSchemes() {
+		if scheme == "http" {
+			continue // https's
+		}
+		if _, err := os.Stat("../../docs/sources/" + scheme + ".md"); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,7 +14,6 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/internal/kubeclient"
 	"github.com/gmsa-agent/gmsa-agent/internal/outbound"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
-	"github.com/gmsa-agent/gmsa-agent/secrets/local"
 )
 
 func TestAHintIsAboutTheStoreOfTheReference(t *testing.T) {
@@ -45,17 +42,6 @@ func TestAHintIsAboutTheStoreOfTheReference(t *testing.T) {
 		err := &secrets.Error{Op: "fetch", Ref: secrets.Ref{Scheme: c.scheme, Rest: "gmsa/contoso"}, Err: fmt.Errorf("there: %w", c.err)}
 		if hint := s.hint(err); (hint == "") != (c.want == "") || !strings.Contains(hint, c.want) {
 			t.Errorf("%v: hint %q, want %q in it", err, hint, c.want)
-		}
-	}
-}
-
-func TestEveryStoreThatAHintSendsToHasAPage(t *testing.T) {
-	for _, scheme := range secrets.Schemes() {
-		if scheme == local.Scheme {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join("../../docs/stores", scheme+".md")); err != nil {
-			t.Error(err)
 		}
 	}
 }
