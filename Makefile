@@ -90,9 +90,10 @@ FUZZTIME ?= 10s
 
 # What others write, and what validates it. By count and not by time: a fuzzer
 # whose time is up in the wrong moment fails. Minimising a find is bounded too.
-FUZZ_SHORT = ./credspec:FuzzParseRef ./credspec:FuzzValidate ./credspec/manifest:FuzzRead
+FUZZ_SHORT = ./credspec:FuzzParseRef ./credspec:FuzzValidate ./credspec/manifest:FuzzRead \
+	./secrets:FuzzParseRef ./secrets:FuzzParseContent ./secrets:FuzzParseJSON ./internal/wire:FuzzReadRedeem
 .PHONY: fuzz-short
-fuzz-short: ## the parsers of references, credential specs and manifests, some seconds each
+fuzz-short: ## the parsers of references, credential specs, manifests, secrets and redemptions, some seconds each
 	@for target in $(FUZZ_SHORT); do \
 	  $(GO) test -run '^$$' -fuzz "^$${target#*:}$$" -fuzztime 20000x -fuzzminimizetime 10x $${target%:*}; done
 
