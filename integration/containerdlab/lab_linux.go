@@ -27,7 +27,7 @@ type Lab struct {
 	Namespace string
 
 	dir        string
-	first      *lab.Process // of the lab's process namespace
+	namespaces *lab.Enclosure
 	containerd *lab.Process // nsenter, whose child containerd is
 	starts     int
 }
@@ -59,39 +59,17 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 	return l, nil
 }
 
-// firstProcess keeps the namespaces, with mounts that no other process sees: a
-// /proc of its own process namespace, and a /run in which the shims' sockets and
-// pipes are nobody else's. It collects orphans, as the first process must.
-const firstProcess = `mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs tmpfs /run || exit 1
-trap '' TERM INT HUP
-echo ready
-while true; do sleep 1000000 & wait; done`
-
 func (l *Lab) start(ctx context.Context, o Options) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute) // all of it takes a second
 	defer cancel()
-	removeDead()
-	log := l.Path("first.log")
-	l.first, err = lab.Start(lab.Options{
-		Path: busybox, Args: []string{"sh", "-c", firstProcess}, Log: log,
-		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
-	})
-	if err != nil {
-		return err
-	}
-	err = lab.WaitFor(ctx, "the lab's namespaces", func(context.Context) error {
-		if b, err := os.ReadFile(log); err != nil || !strings.Contains(string(b), "ready") {
-			return errors.Join(err, errors.New("not ready"), l.first.Exited())
-		}
-		return nil
-	})
-	if err != nil {
+	lab.RemoveDead(namePrefix)
+	if l.namespaces, err = lab.Enclose(ctx, lab.EnclosureOptions{Log: l.Path("first.log")}); err != nil {
 		return err
 	}
 	if err := l.StartContainerd(ctx); err != nil {
 		return err
 	}
-	tar, err := image()
+	tar, err := lab.BusyboxImage(Image)
 	if err != nil {
 		return err
 	}
@@ -123,11 +101,6 @@ func (l *Lab) Bundle(id string) string {
 	return filepath.Join(l.StateDir(), "io.containerd.runtime.v2.task", l.Namespace, id)
 }
 
-// inside returns a command line that runs a program in the lab's namespaces.
-func (l *Lab) inside(args ...string) []string {
-	return append([]string{"/usr/bin/nsenter", "--target", fmt.Sprint(l.first.PID()), "--mount", "--pid"}, args...)
-}
-
 const config = `version = 2
 root = %q
 state = %q
@@ -148,7 +121,7 @@ func (l *Lab) StartContainerd(ctx context.Context) error {
 		return err
 	}
 	l.starts++
-	command := l.inside("/usr/bin/containerd", "--config", file)
+	command := l.namespaces.Inside("/usr/bin/containerd", "--config", file)
 	var err error
 	l.containerd, err = lab.Start(lab.Options{Path: command[0], Args: command[1:], Log: l.Path(fmt.Sprintf("containerd-%d.log", l.starts))})
 	if err != nil {
@@ -168,16 +141,8 @@ func (l *Lab) KillContainerd() error {
 	if l.containerd == nil {
 		return nil
 	}
-	// The process that was started is nsenter, with containerd as its only child.
-	pid := fmt.Sprint(l.containerd.PID())
-	children, err := os.ReadFile(filepath.Join("/proc", pid, "task", pid, "children"))
-	if err != nil && l.containerd.Exited() == nil {
-		return err
-	}
-	for _, child := range strings.Fields(string(children)) {
-		if err := exec.Command("/bin/kill", "-KILL", child).Run(); err != nil {
-			return fmt.Errorf("kill containerd: %w", err)
-		}
+	if err := lab.Signal(l.containerd, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("kill containerd: %w", err)
 	}
 	<-l.containerd.Done()
 	l.containerd = nil
@@ -187,11 +152,7 @@ func (l *Lab) KillContainerd() error {
 // Ctr runs ctr in the lab's namespaces and returns its standard output. The
 // error holds what it printed on standard error, which is what a user sees.
 func (l *Lab) Ctr(ctx context.Context, args ...string) (string, error) {
-	command := append(l.inside("/usr/bin/ctr", "--address", l.Address(), "--namespace", l.Namespace), args...)
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	// nsenter's child is the one that may hang.
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd := l.namespaces.Command(ctx, append([]string{"/usr/bin/ctr", "--address", l.Address(), "--namespace", l.Namespace}, args...)...)
 	out, err := cmd.Output()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && len(exit.Stderr) > 0 {
 		err = errors.New(strings.TrimSpace(string(exit.Stderr)))
@@ -262,14 +223,10 @@ func (l *Lab) Stop() error {
 	if l == nil {
 		return nil
 	}
-	if l.first != nil {
-		// The kernel ends the whole process namespace before its first process is
-		// gone, and the mounts with it.
-		l.first.Kill()
-	}
+	l.namespaces.Close()
 	if l.containerd != nil {
 		<-l.containerd.Done()
 	}
-	removeGroups(l.Namespace)
+	lab.RemoveGroups(l.Namespace)
 	return os.RemoveAll(l.dir)
 }

@@ -140,7 +140,7 @@ func TestALabDoesNotOutliveTheProcessThatStartedIt(t *testing.T) {
 	})
 	p.Kill()
 	lab.Eventually(t, "the lab's end", func(context.Context) error { return traces(folder) })
-	removeDead()
+	lab.RemoveDead(namePrefix)
 	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the next lab does not remove its folder: %v", err)
 	}

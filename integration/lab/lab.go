@@ -4,7 +4,7 @@
 //
 // A lab is real servers in a known state, started by one call and gone after
 // one call. This package does not know which servers; see adlab, winelab,
-// chainlab and containerdlab. Labs need Linux and, for most, root; where a lab
+// chainlab, containerdlab and dockerlab. Labs need Linux and, for most, root; where a lab
 // cannot run it says why, and its tests skip with that reason.
 package lab
 

@@ -1,4 +1,4 @@
-package containerdlab
+package lab
 
 import (
 	"archive/tar"
@@ -11,18 +11,18 @@ import (
 	"runtime"
 )
 
-// busybox is where busybox-static puts it.
-const busybox = "/bin/busybox"
+// Busybox is where the package busybox-static puts it.
+const Busybox = "/bin/busybox"
 
-// file is an entry of an archive: a folder, a link or content.
-type file struct {
+// entry is one of an archive: a folder, a link or content.
+type entry struct {
 	name    string
 	link    string
 	content []byte
 }
 
-// archive returns a tar archive of files. The same files give the same bytes.
-func archive(files []file) ([]byte, error) {
+// tarball returns a tar archive of files. The same files give the same bytes.
+func tarball(files []entry) ([]byte, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for _, f := range files {
@@ -44,36 +44,39 @@ func archive(files []file) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// image returns the lab's image in the form that `docker save` writes.
-func image() ([]byte, error) {
-	program, err := os.ReadFile(busybox)
+// BusyboxImage returns an image of a static busybox in the form that `docker
+// save` writes. Its containers run until they are killed if they are given no
+// command, and are stopped by being killed: a first process that has no handler
+// for a signal does not get it.
+func BusyboxImage(name string) ([]byte, error) {
+	program, err := os.ReadFile(Busybox)
 	if err != nil {
 		return nil, err
 	}
-	files := []file{{name: "bin/busybox", content: program}}
+	files := []entry{{name: "bin/busybox", content: program}}
 	for _, folder := range []string{"bin", "dev", "etc", "proc", "root", "sys", "tmp"} {
-		files = append(files, file{name: folder + "/"})
+		files = append(files, entry{name: folder + "/"})
 	}
-	for _, applet := range []string{"sh", "sleep", "echo", "cat", "true"} {
-		files = append(files, file{name: "bin/" + applet, link: "busybox"})
+	for _, applet := range []string{"sh", "sleep", "echo", "cat", "true", "false"} {
+		files = append(files, entry{name: "bin/" + applet, link: "busybox"})
 	}
-	layer, err := archive(files)
+	layer, err := tarball(files)
 	if err != nil {
 		return nil, err
 	}
 	config, err1 := json.Marshal(map[string]any{
 		"architecture": runtime.GOARCH,
 		"os":           "linux",
-		"config":       map[string]any{"Cmd": []string{"/bin/sleep", "1000000"}, "Env": []string{"PATH=/bin"}},
+		"config":       map[string]any{"Cmd": []string{"/bin/sleep", "1000000"}, "Env": []string{"PATH=/bin"}, "StopSignal": "SIGKILL"},
 		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + digest(layer)}},
 	})
 	manifest, err2 := json.Marshal([]any{map[string]any{
-		"Config": digest(config) + ".json", "RepoTags": []string{Image}, "Layers": []string{"layer.tar"},
+		"Config": digest(config) + ".json", "RepoTags": []string{name}, "Layers": []string{"layer.tar"},
 	}})
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	return archive([]file{
+	return tarball([]entry{
 		{name: digest(config) + ".json", content: config},
 		{name: "layer.tar", content: layer},
 		{name: "manifest.json", content: manifest},

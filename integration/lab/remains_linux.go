@@ -1,4 +1,4 @@
-package containerdlab
+package lab
 
 import (
 	"os"
@@ -8,9 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// removeDead removes what labs left behind whose process was killed: folders,
-// and control groups.
-func removeDead() {
+// RemoveDead removes what labs left behind whose process was killed: folders in
+// the system's folder for temporary files, and control groups. Their names begin
+// with the prefix, which the process's number and a hyphen follow.
+func RemoveDead(namePrefix string) {
 	folders, _ := filepath.Glob(filepath.Join(os.TempDir(), namePrefix+"*")) // the patterns are well formed
 	groups, _ := filepath.Glob("/sys/fs/cgroup/*/" + namePrefix + "*")
 	roots, _ := filepath.Glob("/sys/fs/cgroup/" + namePrefix + "*")
@@ -27,10 +28,10 @@ func removeDead() {
 	}
 }
 
-// removeGroups removes the control groups of a lab. runc makes them outside of
-// the lab's namespaces, and a container that is killed with its lab leaves them
+// RemoveGroups removes the control groups of a lab. runc makes them outside of
+// a lab's namespaces, and a container that is killed with its lab leaves them
 // empty. Version 1 has a folder for each controller, version 2 has one root.
-func removeGroups(namespace string) {
+func RemoveGroups(namespace string) {
 	groups, _ := filepath.Glob("/sys/fs/cgroup/*/" + namespace)
 	for _, g := range append(groups, filepath.Join("/sys/fs/cgroup", namespace)) {
 		removeGroup(g)
