@@ -61,7 +61,7 @@ tool = test -x $(1) || GOBIN=$(dir $(1)) $(GO) install $(2)
 
 .PHONY: test
 test: ## unit tests, the Linux suites and the plugin's Wine suite
-	@$(LAB) base ad wine containerd s3 aws registry kube vault
+	@$(LAB) base ad wine containerd docker s3 aws registry kube vault
 	@$(call tool,$(GOTESTSUM),gotest.tools/gotestsum@$(GOTESTSUM_VERSION))
 	$(GOTESTSUM) $(FORMAT) -- $(TESTFLAGS) -short $$($(GO) list ./... | grep -v /integration | grep -vxF "$$($(LABBED))")
 	$(GOTESTSUM) $(FORMAT) $(RERUN) --packages "$$($(LABBED) | tr '\n' ' ')./integration/..." -- $(TESTFLAGS) -count=1 -short
@@ -97,7 +97,7 @@ fuzz-short: ## the parsers of references, credential specs, manifests, secrets a
 	@for target in $(FUZZ_SHORT); do \
 	  $(GO) test -run '^$$' -fuzz "^$${target#*:}$$" -fuzztime 20000x -fuzzminimizetime 10x $${target%:*}; done
 
-.PHONY: lab-base lab-ad lab-wine lab-containerd lab-chain lab-s3 lab-aws lab-registry lab-kube lab-vault lab-status
+.PHONY: lab-base lab-ad lab-wine lab-containerd lab-docker lab-chain lab-s3 lab-aws lab-registry lab-kube lab-vault lab-status
 lab-base: ## a C compiler for the race detector
 	@$(LAB) base
 lab-ad: ## Samba and two Active Directory domains
@@ -106,6 +106,8 @@ lab-wine: ## Wine, mingw-w64 and a Wine prefix
 	@$(LAB) wine
 lab-containerd: ## Debian's containerd and runc
 	@$(LAB) containerd
+lab-docker: ## Debian's dockerd and compose, and a current dockerd, built once (3 minutes)
+	@$(LAB) docker
 lab-chain: ## containerd.exe and the runhcs shim, built for Wine
 	@$(LAB) chain
 lab-s3: ## an S3 server, built once

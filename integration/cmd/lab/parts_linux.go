@@ -9,6 +9,7 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/integration/awslab"
 	"github.com/gmsa-agent/gmsa-agent/integration/chainlab"
 	"github.com/gmsa-agent/gmsa-agent/integration/containerdlab"
+	"github.com/gmsa-agent/gmsa-agent/integration/dockerlab"
 	"github.com/gmsa-agent/gmsa-agent/integration/kubelab"
 	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 	"github.com/gmsa-agent/gmsa-agent/integration/registrylab"
@@ -24,6 +25,7 @@ func parts() []part {
 		{"ad", "two Active Directory domains (Samba)", adlab.Setup, adlab.Ready},
 		{"wine", "Windows programs (Wine)", winelab.Setup, winelab.Ready},
 		{"containerd", "Debian's containerd and runc", containerdlab.Setup, containerdlab.Ready},
+		{"docker", "Debian's dockerd and a current one", dockerlab.Setup, dockerlab.Ready},
 		{"chain", "containerd.exe and the runhcs shim (Wine)", chainlab.Setup, chainlab.Ready},
 		{"s3", "an S3 server (versitygw)", s3lab.Setup, s3lab.Ready},
 		{"aws", "AWS's APIs (moto)", awslab.Setup, awslab.Ready},
