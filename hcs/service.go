@@ -117,18 +117,7 @@ func QueryInstances() []byte {
 // ParseInstances reads HCS's answer to QueryInstances. As hcsshim does, it
 // wants exactly one property in it.
 func ParseInstances(properties []byte) (*ContainerCredentialGuardSystemInfo, error) {
-	root, err := parse("service properties", properties)
-	if err != nil {
-		return nil, err
-	}
-	all, err := root.elements("Properties")
-	switch {
-	case err != nil:
-		return nil, err
-	case len(all) != 1:
-		return nil, root.errorf("has %d properties and should have 1", len(all))
-	}
-	list, err := all[0].elements("Instances")
+	list, err := instances(properties)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +130,22 @@ func ParseInstances(properties []byte) (*ContainerCredentialGuardSystemInfo, err
 		info.Instances = append(info.Instances, instance)
 	}
 	return info, nil
+}
+
+// instances finds the instances in HCS's answer.
+func instances(properties []byte) ([]node, error) {
+	root, err := parse("service properties", properties)
+	if err != nil {
+		return nil, err
+	}
+	all, err := root.elements("Properties")
+	switch {
+	case err != nil:
+		return nil, err
+	case len(all) != 1:
+		return nil, root.errorf("has %d properties and should have 1", len(all))
+	}
+	return all[0].elements("Instances")
 }
 
 // instance reads a ContainerCredentialGuardInstance.

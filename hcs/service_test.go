@@ -140,6 +140,17 @@ func FuzzService(f *testing.F) {
 		if info, err := ParseInstances(data); err != nil && !errors.Is(err, fault.ErrMalformed) || err == nil && info == nil {
 			t.Fatalf("ParseInstances: %v, %v", info, err)
 		}
+		if info, err := ParseInstances(data); err == nil {
+			list, err := ParseInstanceList(data)
+			if err != nil || len(list) != len(info.Instances) {
+				t.Fatalf("ParseInstanceList: %v, %v", list, err)
+			}
+			for n, i := range info.Instances {
+				if list[n].ID != i.Id {
+					t.Fatalf("ParseInstanceList: %q, not %q", list[n].ID, i.Id)
+				}
+			}
+		}
 		m, err := ParseModification(data)
 		if err != nil {
 			if !errors.Is(err, fault.ErrMalformed) {

@@ -25,6 +25,7 @@ func (s *session) app() *cli.App {
 		s.credspecCommand(),
 		s.secretCommand(),
 		s.containersCommand(),
+		s.ccgCommand(),
 		s.auditCommand(),
 		s.configCommand(),
 		s.versionCommand(),

@@ -49,6 +49,9 @@ var hints = []struct {
 	{both(as[*agentError], is(fault.ErrNotFound)), func(s *session, _ error) string {
 		return "see which there are: " + s.again("containers")
 	}},
+	{as[*reapError], func(s *session, _ error) string {
+		return "see which there are, and who has their containers: " + s.again("ccg list")
+	}},
 	{both(as[*runError], is(fault.ErrUnavailable)), func(s *session, _ error) string {
 		return "see whether an agent runs already: " + s.again("status")
 	}},

@@ -61,6 +61,9 @@ func statusRows(status agent.Status, now time.Time) [][]string {
 	for _, store := range status.Stores {
 		rows = append(rows, []string{"store", store.Scheme + "://", storeText(store)})
 	}
+	if status.CCG != nil {
+		rows = append(rows, []string{"ccg", "instances", ccgText(*status.CCG)})
+	}
 	return append(rows, []string{"audit", "trail", status.AuditTrail})
 }
 

@@ -71,6 +71,7 @@ type Agent struct {
 	status    []func(*Status)
 	refusals  refusals
 	confirmed confirmed
+	instances Instances // nil: nobody looks after them
 }
 
 var (

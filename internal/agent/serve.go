@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmsa-agent/gmsa-agent/hcs"
 	"github.com/gmsa-agent/gmsa-agent/hook"
 	"github.com/gmsa-agent/gmsa-agent/internal/audit"
 	"github.com/gmsa-agent/gmsa-agent/internal/channel"
@@ -26,6 +27,8 @@ const (
 	VerbContainers = "containers" // nothing → []Container
 	VerbContainer  = "container"  // string, an ID → []Container
 	VerbForget     = "forget"     // Forget → Forgotten
+	VerbInstances  = "instances"  // nothing → hcs.Report
+	VerbReap       = "reap"       // hcs.Request → hcs.Report
 )
 
 // admitTimeout bounds an admission. It is shorter than what the wrapper waits,
@@ -212,6 +215,14 @@ func (a *Agent) command(ctx context.Context, peer *audit.Peer, req control.Reque
 			return nil, err
 		}
 		return a.Forget(peer, f)
+	case VerbInstances:
+		return a.listInstances(ctx)
+	case VerbReap:
+		var q hcs.Request
+		if err := control.Decode(req.Body, "what to reap", &q); err != nil {
+			return nil, err
+		}
+		return a.reap(ctx, peer, q)
 	}
 	return nil, fmt.Errorf("the verb %.64q is none of this agent's: %w", req.Verb, errors.ErrUnsupported)
 }

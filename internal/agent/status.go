@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gmsa-agent/gmsa-agent/hcs"
 	"github.com/gmsa-agent/gmsa-agent/hook"
 	"github.com/gmsa-agent/gmsa-agent/internal/audit"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
@@ -17,19 +18,20 @@ import (
 
 // Status is what the running agent says of itself.
 type Status struct {
-	Version    string        `json:"version"`
-	PID        int           `json:"pid"`
-	Started    time.Time     `json:"started"`
-	Grants     int           `json:"grants"`
-	Channels   []Channel     `json:"channels"`
-	Hooks      []Hook        `json:"hooks"`
-	Cache      Cache         `json:"cache"`
-	Stores     []Store       `json:"stores"` // that were asked, or that live grants need
-	SpecCache  Cache         `json:"specCache"`
-	Sources    []Source      `json:"sources"`   // that were asked
-	Documents  []Document    `json:"documents"` // cached credential specs that were used, the latest first; at most 100
-	Config     Configuration `json:"config"`
-	AuditTrail string        `json:"auditTrail"`
+	Version    string            `json:"version"`
+	PID        int               `json:"pid"`
+	Started    time.Time         `json:"started"`
+	Grants     int               `json:"grants"`
+	Channels   []Channel         `json:"channels"`
+	Hooks      []Hook            `json:"hooks"`
+	Cache      Cache             `json:"cache"`
+	Stores     []Store           `json:"stores"` // that were asked, or that live grants need
+	SpecCache  Cache             `json:"specCache"`
+	Sources    []Source          `json:"sources"`       // that were asked
+	Documents  []Document        `json:"documents"`     // cached credential specs that were used, the latest first; at most 100
+	CCG        *hcs.ReaperStatus `json:"ccg,omitempty"` // absent where there is no HCS
+	Config     Configuration     `json:"config"`
+	AuditTrail string            `json:"auditTrail"`
 }
 
 // Channel is one of the two local channels.

@@ -45,6 +45,8 @@ const (
 	RedeemRefused Event = "redeem.refused"
 	// GrantRevoked: a grant ended; its token redeems nothing from here on.
 	GrantRevoked Event = "grant.revoked"
+	// InstanceRemoved: a CCG instance whose container is gone is removed from HCS.
+	InstanceRemoved Event = "instance.removed"
 	// SecretForgotten: somebody has the agent drop what it has cached of a secret,
 	// and why.
 	SecretForgotten Event = "secret.forgotten"
@@ -65,7 +67,7 @@ const (
 // Events are all events, in the order of a container's life.
 var Events = []Event{
 	AgentStarted, ConfigApplied, ConfigRejected, SpecStale, SecretStale, AdmitGranted, AdmitPassed, AdmitRefused, InjectionLost,
-	RedeemReleased, RedeemRefused, GrantRevoked, SecretForgotten, ControlRefused, AgentStopped,
+	RedeemReleased, RedeemRefused, GrantRevoked, InstanceRemoved, SecretForgotten, ControlRefused, AgentStopped,
 }
 
 // Record is one line of the trail.

@@ -37,6 +37,7 @@ func (d *decoder) check(c *Config) {
 	d.allGiven("channels.plugin.users", c.Channels.Plugin.Users)
 	d.allGiven("channels.plugin.images", c.Channels.Plugin.Images)
 	d.containerd(c.Containerd)
+	d.ccg(c.CCG)
 	for i, dir := range c.CredentialSpecs.Folders {
 		d.absolute(fmt.Sprintf("credential_specs.folders[%d]", i), dir)
 	}
@@ -104,6 +105,27 @@ func (d *decoder) containerd(list []Containerd) {
 		if c.StateDir != "" {
 			d.absolute(key+".state_dir", c.StateDir)
 		}
+	}
+}
+
+// The bounds of the reaper's times: a look lists every container of the host,
+// and a runtime that is restarted must have the time to come back.
+const (
+	minReapInterval = 5 * time.Second
+	maxReapInterval = time.Hour
+	minReapGrace    = 30 * time.Second
+	maxReapGrace    = 7 * 24 * time.Hour
+)
+
+func (d *decoder) ccg(c CCG) {
+	if c.Interval < minReapInterval || c.Interval > maxReapInterval {
+		d.wrong("ccg.interval", "must be %v to %v", minReapInterval, maxReapInterval)
+	}
+	if c.Grace < minReapGrace || c.Grace > maxReapGrace {
+		d.wrong("ccg.grace", "must be %v to %v", minReapGrace, maxReapGrace)
+	}
+	if c.Docker != NoDocker {
+		d.absolute("ccg.docker", c.Docker)
 	}
 }
 

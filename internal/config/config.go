@@ -19,6 +19,7 @@ type Config struct {
 	Audit           Audit           `yaml:"audit"`
 	Channels        Channels        `yaml:"channels"`
 	Containerd      []Containerd    `yaml:"containerd"` // empty: no containerd is watched
+	CCG             CCG             `yaml:"ccg"`
 	CredentialSpecs CredentialSpecs `yaml:"credential_specs"`
 	Secrets         Secrets         `yaml:"secrets"`
 	Policy          Policy          `yaml:"policy"`
@@ -31,10 +32,16 @@ type Config struct {
 
 	path   string
 	digest digest
+
+	assumed bool // Containerd does not stand in the file
 }
 
 // Path is the file that the configuration was read from; empty if there was none.
 func (c *Config) Path() string { return c.path }
+
+// ContainerdAssumed says that nobody has said which containerds this host has:
+// Containerd is the platform's, which may not be there.
+func (c *Config) ContainerdAssumed() bool { return c.assumed }
 
 // Audit says where the audit trail goes and how much of it is kept.
 type Audit struct {
@@ -81,6 +88,17 @@ const (
 	InjectAlways Inject = "always" // also where it has
 	InjectNever  Inject = "never"  // the wrapper alone does it
 )
+
+// CCG says what becomes of CCG instances whose container is gone.
+type CCG struct {
+	Reap     Switch        `yaml:"reap"`     // remove them
+	Interval time.Duration `yaml:"interval"` // from one look to the next
+	Grace    time.Duration `yaml:"grace"`    // how long everybody must agree that the container is gone
+	Docker   string        `yaml:"docker"`   // where Docker's engine is asked for its containers, or NoDocker
+}
+
+// NoDocker is the CCG.Docker of a host without Docker.
+const NoDocker = "none"
 
 // CredentialSpecs are the settings of the credential-spec sources.
 type CredentialSpecs struct {

@@ -61,6 +61,12 @@ func (p platform) plain() *Config {
 				Stale: 72 * time.Hour,
 			},
 		},
+		CCG: CCG{
+			Reap:     true,
+			Interval: time.Minute,
+			// A runtime that is restarted, or a host that is upgraded, is back by then.
+			Grace: 10 * time.Minute,
+		},
 		AWS:          AWS{Credentials: AWSInstance},
 		DomainJoined: JoinedAuto,
 		Log:          Log{Level: LevelInfo, Format: FormatText},
@@ -81,8 +87,9 @@ func (p platform) complete(c *Config) {
 		c.CredentialSpecs.Folders = p.specFolders()
 	}
 	if c.Containerd == nil {
-		c.Containerd = []Containerd{{}}
+		c.Containerd, c.assumed = []Containerd{{}}, true
 	}
+	fill(&c.CCG.Docker, p.dockerAddress())
 	for i := range c.Containerd {
 		fill(&c.Containerd[i].Address, p.containerdAddress())
 		if c.Containerd[i].Inject == "" {
@@ -114,6 +121,14 @@ func (p platform) containerdAddress() string {
 		return `\\.\pipe\containerd-containerd`
 	}
 	return "/run/containerd/containerd.sock"
+}
+
+// dockerAddress is where dockerd listens if it is not told otherwise.
+func (p platform) dockerAddress() string {
+	if p.goos == "windows" {
+		return `\\.\pipe\docker_engine`
+	}
+	return "/var/run/docker.sock"
 }
 
 func (p platform) programData() string {

@@ -16,6 +16,7 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/credspec/cache"
 	"github.com/gmsa-agent/gmsa-agent/credspec/sources"
+	"github.com/gmsa-agent/gmsa-agent/hcs"
 	"github.com/gmsa-agent/gmsa-agent/hook"
 	"github.com/gmsa-agent/gmsa-agent/hook/containerd"
 	"github.com/gmsa-agent/gmsa-agent/internal/agent"
@@ -58,6 +59,7 @@ type daemon struct {
 	control *channel.Listener
 	plugin  *channel.Listener
 	watches []*containerd.Watch
+	reaper  *hcs.Reaper
 	closers []func() error // in the order in which they were opened
 
 	mu      sync.Mutex
@@ -127,6 +129,8 @@ func (d *daemon) start(cfg *config.Config) error {
 			Address: c.Address, Namespaces: c.Namespaces, Inject: containerd.Inject(c.Inject), StateDir: c.StateDir,
 		}, d.agent, tracker, d.log))
 	}
+	d.reaper = reaper(cfg, d.agent, d.watches, d.log)
+	d.agent.Serve(d.reaper)
 	return nil
 }
 
@@ -292,6 +296,10 @@ func (d *daemon) serve(ctx context.Context, ready func()) error {
 			return nil
 		})
 	}
+	part("the reaper of CCG instances", func(ctx context.Context) error {
+		d.reaper.Run(ctx, d.agent.RecordRemoval)
+		return nil
+	})
 	part("the watch of the configuration", func(ctx context.Context) error {
 		d.running().Watch(ctx, d.changed)
 		return nil
@@ -339,10 +347,11 @@ func (d *daemon) changed(cfg *config.Config, err error) {
 		return
 	}
 	d.agent.Apply(settings)
+	d.reaper.Apply(timing(cfg))
 	d.agent.Note(audit.ConfigApplied, cfg.Path())
 	d.log.Info("configuration applied", "config", cfg.Path())
 	if d.waits(cfg) {
-		d.log.Warn("changes of state_dir, secrets.local, audit, channels, containerd and log take effect at the agent's next start")
+		d.log.Warn("changes of state_dir, secrets.local, audit, channels, containerd, ccg.docker and log take effect at the agent's next start")
 	}
 }
 
@@ -353,7 +362,7 @@ func (d *daemon) waits(cfg *config.Config) bool {
 
 // fixed are the settings that a running agent cannot change.
 func fixed(c *config.Config) any {
-	return []any{c.StateDir, c.Secrets.Local, c.Audit, c.Channels, c.Containerd, c.Log}
+	return []any{c.StateDir, c.Secrets.Local, c.Audit, c.Channels, c.Containerd, c.CCG.Docker, c.Log}
 }
 
 func (d *daemon) report(s *agent.Status, trail *audit.Log) {
@@ -367,6 +376,10 @@ func (d *daemon) report(s *agent.Status, trail *audit.Log) {
 	}
 	for _, w := range d.watches {
 		s.Hooks = append(s.Hooks, ofWatch(w.Status()))
+	}
+	if d.reaper != nil && hcs.Supported() == nil {
+		ccg := d.reaper.Status()
+		s.CCG = &ccg
 	}
 	stats := d.cache.Stats()
 	s.Cache = agent.Cache{Entries: stats.Entries, Hits: stats.Hits, Misses: stats.Misses}
