@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -540,9 +541,9 @@ func TestNoCookieAndNoCredentialSpecIsKept(t *testing.T) {
 func TestOnlyOneCallIsAtHCSAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		calls := 0
+		var calls atomic.Int32
 		s := newService(func([]byte) ([]byte, error) {
-			calls++
+			calls.Add(1)
 			<-release
 			return []byte(`{"Properties":[{}]}`), nil
 		}, nil)
@@ -553,8 +554,8 @@ func TestOnlyOneCallIsAtHCSAtATime(t *testing.T) {
 			}
 			cancel()
 		}
-		if calls != 1 {
-			t.Errorf("%d calls", calls)
+		if n := calls.Load(); n != 1 {
+			t.Errorf("%d calls", n)
 		}
 		close(release)
 		if list, err := s.List(t.Context()); err != nil || len(list) != 0 {

@@ -49,3 +49,11 @@ func (l *Lab) HoldCCG() (release func() error, err error) {
 	}
 	return func() error { return os.Remove(hold) }, nil
 }
+
+// SeedInstances gives HCS CCG instances; see hcsdouble.Seed.
+func (l *Lab) SeedInstances(run bool, ids ...string) error {
+	return hcsdouble.Seed(l.Path(stateFolder), run, ids...)
+}
+
+// Instances are the IDs of HCS's CCG instances, sorted.
+func (l *Lab) Instances() ([]string, error) { return hcsdouble.Instances(l.Path(stateFolder)) }

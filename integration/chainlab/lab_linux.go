@@ -153,12 +153,14 @@ func (l *Lab) prepareHost(ctx context.Context, build int) error {
 
 // installDoubles builds the doubles of HCS and CCG.
 func (l *Lab) installDoubles(ctx context.Context, cfg ccgdouble.Config) error {
-	dll, err := hcsdouble.DLL(ctx)
-	if err != nil {
-		return err
-	}
-	if err := l.InstallDLL(dll); err != nil {
-		return err
+	for _, double := range []func(context.Context) (string, error){hcsdouble.DLL, hcsdouble.Computecore} {
+		dll, err := double(ctx)
+		if err != nil {
+			return err
+		}
+		if err := l.InstallDLL(dll); err != nil {
+			return err
+		}
 	}
 	domains := map[string]directory.Config{}
 	for name, d := range cfg.Domains {

@@ -101,7 +101,7 @@ func warm(ctx context.Context, report lab.Reporter) (err error) {
 	if err := winelab.BuildDLL(ctx, pluginPackage, filepath.Join(tmp, "a.dll")); err != nil {
 		return err
 	}
-	for _, dll := range []func(context.Context) (string, error){hcsdouble.DLL, proxystub.DLL} {
+	for _, dll := range []func(context.Context) (string, error){hcsdouble.DLL, hcsdouble.Computecore, proxystub.DLL} {
 		if _, err := dll(ctx); err != nil {
 			return err
 		}

@@ -1,7 +1,8 @@
 // Package hcsdouble is a double of the Host Compute Service (HCS): a
-// vmcompute.dll for the Wine lab, and what reads its record.
+// vmcompute.dll and a computecore.dll for the Wine lab, and what reads their
+// record.
 //
-// The DLL's sources and what of it is recorded and what is invented stand in
+// The DLLs' sources and what of it is recorded and what is invented stand in
 // vmcompute/README.md. The package knows the service calls that it was sent;
 // it judges none of them.
 package hcsdouble
@@ -36,6 +37,7 @@ const CallCCG = "ccg"
 type Record struct {
 	Time     time.Time `json:"time"`     // when the call began
 	PID      int       `json:"pid"`      // Windows' id of the calling process
+	DLL      string    `json:"dll"`      // by which it came: "vmcompute.dll"
 	Call     string    `json:"call"`     // "HcsCreateComputeSystem", or CallCCG
 	ID       string    `json:"id"`       // of the container, or the path of the layer; empty for others
 	Document string    `json:"document"` // what the caller sent, byte for byte
@@ -83,4 +85,44 @@ func Calls(records []Record, call, id string) []Record {
 		}
 	}
 	return found
+}
+
+// Seed gives the double what it would have after containers of these IDs were
+// made: a CCG instance each, and if they run a compute system each.
+func Seed(state string, run bool, ids ...string) error {
+	files := map[string]any{}
+	for _, id := range ids {
+		files[filepath.Join("ccg", id)] = map[string]any{"Id": id, "CredentialGuard": map[string]any{
+			"Cookie": "canary-cookie", "RpcEndpoint": "ccg-seed", "Transport": "LRPC", "CredentialSpec": `{"canary":"spec"}`,
+		}}
+		if run {
+			files[filepath.Join("systems", id)] = map[string]any{
+				"Id": id, "Owner": "containerd-shim-runhcs-v1.exe", "SystemType": "Container", "RuntimeOsType": "Windows", "State": "Running",
+			}
+		}
+	}
+	for name, content := range files {
+		data, err := json.Marshal(content)
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(state, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, data, 0o600)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Instances are the IDs of the CCG instances that the double has, sorted.
+func Instances(state string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(state, "ccg"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var ids []string
+	for _, e := range entries {
+		ids = append(ids, e.Name())
+	}
+	return ids, err
 }

@@ -82,6 +82,12 @@ void ccg_properties(buffer *answer);
 /* The result document of a failure for want of credentials. */
 PWSTR ccg_failure(const char *id, HRESULT reason);
 
+/* ---- service.c ---- */
+
+/* The service calls. Their strings are the caller's, who uses CoTaskMemFree. */
+HRESULT service_modify(PCWSTR settings, PWSTR *result);
+HRESULT service_properties(PCWSTR query, PWSTR *out);
+
 /* ---- system.c ---- */
 void system_initialize(void);
 

@@ -194,7 +194,7 @@ static void begin_line(buffer *line, ULONGLONG began, const char *call, const ch
 {
     append(line, "{\"time\":");
     append_time(line, began);
-    append_format(line, ",\"pid\":%lu,\"call\":", (unsigned long)GetCurrentProcessId());
+    append_format(line, ",\"pid\":%lu,\"dll\":\"" HCSDOUBLE_DLL "\",\"call\":", (unsigned long)GetCurrentProcessId());
     append_quoted(line, text_of(call));
     append(line, ",\"id\":");
     append_quoted(line, text_of(id));

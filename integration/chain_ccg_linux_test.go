@@ -1,0 +1,163 @@
+package integration_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gmsa-agent/gmsa-agent/hcs"
+	"github.com/gmsa-agent/gmsa-agent/integration/chainlab"
+	"github.com/gmsa-agent/gmsa-agent/integration/lab"
+	"github.com/gmsa-agent/gmsa-agent/internal/agent"
+	"github.com/gmsa-agent/gmsa-agent/internal/audit"
+)
+
+// The agent's own binding of computecore.dll, its listing of a real containerd,
+// and its look for a Docker that is not there. The instances are the HCS
+// double's; the containers of those that live are containerd's.
+func TestChainTheAgentReapsWhatIsLeftBehindAndNothingElse(t *testing.T) {
+	const grace = 30 * time.Second
+	l, ctx := startChain(t, chainlab.Options{Agent: &chainlab.Agent{Config: "ccg:\n  interval: 5s\n  grace: 30s\n"}})
+	var live, leaked []string
+	for n := range 50 {
+		id := fmt.Sprintf("%064x", n)
+		if n >= 20 {
+			leaked = append(leaked, id)
+			continue
+		}
+		live = append(live, id)
+		if err := l.CreateContainer(ctx, chainlab.Container{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	foreign := "6f3c1c35-5a44-4b3c-9f4f-2d6f2f2a7d11"
+	// The live ones first: the agent looks all the while.
+	for _, err := range []error{l.SeedInstances(true, live...), l.SeedInstances(false, append(slices.Clone(leaked), foreign)...)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	report := listInstances(t, ctx, l)
+	states := map[hcs.State]int{}
+	for _, f := range report.Instances {
+		states[f.State]++
+	}
+	if diff := cmp.Diff(map[hcs.State]int{hcs.Live: 20, hcs.Orphaned: 30, hcs.Foreign: 1}, states); diff != "" {
+		t.Errorf("states (-want +got):\n%s\nunclear: %s\nasked: %+v", diff, report.Unclear, report.Asked)
+	}
+	if at := slices.IndexFunc(report.Asked, func(a hcs.Asked) bool { return strings.HasPrefix(a.Name, "docker") }); at < 0 || report.Asked[at].Absent == "" {
+		t.Errorf("asked: %+v", report.Asked)
+	}
+
+	// By hand one goes at once.
+	if out, err := l.CLI(ctx, nil, "ccg", "reap", "--now", leaked[0]); err != nil || out != "removed "+leaked[0]+"\n" && out != "removed "+leaked[0]+"\r\n" {
+		t.Errorf("reap: %q, %v", out, err)
+	}
+	if _, err := l.CLI(ctx, nil, "ccg", "reap", "--now", live[0]); err == nil || !strings.Contains(err.Error(), "its container is there") {
+		t.Errorf("reap of a live one: %v", err)
+	}
+
+	// While containerd is down nothing is known.
+	l.KillContainerd()
+	// (A look by hand would be seen in status too, and does not count.)
+	lab.Eventually(t, "a look of the agent's own", func(ctx context.Context) error {
+		var status agent.Status
+		out, err := l.CLI(ctx, nil, "status", "-o", "json")
+		if err == nil {
+			err = json.Unmarshal([]byte(out), &status)
+		}
+		if err == nil && (status.CCG == nil || !strings.Contains(status.CCG.Unclear, "containerd")) {
+			err = fmt.Errorf("ccg: %+v", status.CCG)
+		}
+		return err
+	})
+	down := time.Now() // still
+	if err := l.StartContainerd(ctx); err != nil {
+		t.Fatal(err)
+	}
+	waitForReport(t, ctx, l, "the end of the grace", func(r hcs.Report) bool { return len(r.Instances) == 21 })
+
+	left, err := l.Instances()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(slices.Sorted(slices.Values(append(slices.Clone(live), foreign))), left); diff != "" {
+		t.Errorf("left in HCS (-want +got):\n%s", diff)
+	}
+	var removed []string
+	records, err := l.Records()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range records {
+		if r.DLL != "computecore.dll" || r.Call != "HcsModifyServiceSettings" {
+			continue
+		}
+		removed = append(removed, r.ID)
+		if r.ID != leaked[0] && r.Time.Before(down.Add(grace)) {
+			t.Errorf("%s was removed %v after containerd was down, within the grace", r.ID, r.Time.Sub(down))
+		}
+	}
+	if diff := cmp.Diff(leaked, slices.Sorted(slices.Values(removed))); diff != "" {
+		t.Errorf("removed (-want +got):\n%s", diff)
+	}
+	byHand := 0
+	recorded := 0
+	for r, err := range audit.Read(l.AuditTrail()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Event == audit.InstanceRemoved {
+			recorded++
+			if r.Peer != nil {
+				byHand++
+			}
+		}
+	}
+	if recorded != 30 || byHand != 1 {
+		t.Errorf("%d records of removals, %d of them by hand", recorded, byHand)
+	}
+	for _, file := range []string{l.AgentLog(), l.AuditTrail()} {
+		if text, err := os.ReadFile(file); err != nil || strings.Contains(string(text), "canary") {
+			t.Errorf("%s: a cookie or credential spec is in it, or %v", file, err)
+		}
+	}
+}
+
+func listInstances(t *testing.T, ctx context.Context, l *chainlab.Lab) (report hcs.Report) {
+	t.Helper()
+	out, err := l.CLI(ctx, nil, "ccg", "list", "-o", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out, "canary") {
+		t.Error("a cookie or credential spec is in the list")
+	}
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func waitForReport(t *testing.T, ctx context.Context, l *chainlab.Lab, what string, is func(hcs.Report) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	err := lab.WaitFor(ctx, what, func(ctx context.Context) error {
+		if r := listInstances(t, ctx, l); !is(r) {
+			return fmt.Errorf("%d instances, unclear: %s", len(r.Instances), r.Unclear)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
