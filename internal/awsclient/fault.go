@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 	"github.com/gmsa-agent/gmsa-agent/internal/outbound"
@@ -104,7 +106,37 @@ func explain(ctx context.Context, err error) error {
 			kind = fault.ErrUnavailable
 		}
 	}
-	return fmt.Errorf("%s: %w", text, kind)
+	told := fmt.Errorf("%s: %w", text, kind)
+	if wait := retryAfter(err); wait > 0 && kind == fault.ErrUnavailable {
+		return &busyError{told, wait}
+	}
+	return told
+}
+
+// busyError is unavailable, and says when the service wants to be asked again.
+type busyError struct {
+	error
+	wait time.Duration
+}
+
+func (e *busyError) Unwrap() error { return e.error }
+
+// RetryAfter implements secrets.Throttle.
+func (e *busyError) RetryAfter() time.Duration { return e.wait }
+
+// retryAfter is how long an answer asks to wait, zero if it does not: AWS says
+// so in milliseconds, what stands before it in seconds.
+func retryAfter(err error) time.Duration {
+	resp, ok := errors.AsType[*smithyhttp.ResponseError](err)
+	if !ok || resp.Response == nil {
+		return 0
+	}
+	for header, unit := range map[string]time.Duration{"X-Amz-Retry-After": time.Millisecond, "Retry-After": time.Second} {
+		if n, err := strconv.Atoi(resp.Response.Header.Get(header)); err == nil && n > 0 && n < 1_000_000 {
+			return time.Duration(n) * unit
+		}
+	}
+	return 0
 }
 
 // describe finds the words and the fault kind for an error of the SDK.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
@@ -205,6 +206,25 @@ func TestAThrottledRequestIsMadeOnceMore(t *testing.T) {
 	c, err := s.Fetch(t.Context(), ref(t, contoso))
 	if err != nil || string(c.Password.Bytes()) != "canary" || n.Load() != 2 {
 		t.Errorf("%v, %v, after %d requests", c, err, n.Load())
+	}
+}
+
+func TestHowLongToWaitIsToldToTheCache(t *testing.T) {
+	for name, c := range map[string]struct {
+		header, value string
+		want          time.Duration
+	}{
+		"AWS's":     {"X-Amz-Retry-After", "1100", 1100 * time.Millisecond},
+		"a proxy's": {"Retry-After", "17", 17 * time.Second},
+	} {
+		s, n := answering(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set(c.header, c.value)
+			refusal(400, "ThrottlingException", "Rate exceeded")(w, r)
+		})
+		_, err := s.Fetch(t.Context(), ref(t, contoso))
+		if e, ok := errors.AsType[secrets.Throttle](err); !ok || e.RetryAfter() != c.want || n.Load() != 2 {
+			t.Errorf("%s: %v, after %d requests", name, err, n.Load())
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gmsa-agent/gmsa-agent/integration/azuredouble"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/secrets"
 )
 
 const html = "<html><title>" + azuredouble.Canary + password + "</title></html>"
@@ -34,19 +35,19 @@ func TestWhatAVaultAnswersIsTold(t *testing.T) {
 		"an error that is a page": {azuredouble.Answer(502, "text/html", html), fault.ErrUnavailable, []string{"502"}, 4},
 		"another success":         {azuredouble.Answer(204, "application/json", ""), fault.ErrUnavailable, []string{"204"}, 2},
 		"a redirect":              {azuredouble.Redirect("https://evil.example/secrets/gmsa"), fault.ErrUnavailable, []string{"307", "no redirect is followed"}, 2},
-		"a page":                  {azuredouble.Answer(200, "text/html", html), fault.ErrMalformed, []string{"something else than JSON"}, 2},
-		"the secret as a page":    {azuredouble.AsHTML, fault.ErrMalformed, []string{"something else than JSON"}, 2},
-		"no JSON":                 {azuredouble.Answer(200, "application/json", html), fault.ErrMalformed, []string{"something else than a secret"}, 2},
-		"nothing":                 {azuredouble.Answer(200, "application/json", ""), fault.ErrMalformed, []string{"something else than this secret"}, 2},
-		"JSON of another kind":    {azuredouble.Answer(200, "application/json", `["`+password+`"]`), fault.ErrMalformed, []string{"something else than a secret"}, 2},
+		"a page":                  {azuredouble.Answer(200, "text/html", html), fault.ErrUnavailable, []string{"something else than JSON"}, 2},
+		"the secret as a page":    {azuredouble.AsHTML, fault.ErrUnavailable, []string{"something else than JSON"}, 2},
+		"no JSON":                 {azuredouble.Answer(200, "application/json", html), fault.ErrUnavailable, []string{"something else than a secret"}, 2},
+		"nothing":                 {azuredouble.Answer(200, "application/json", ""), fault.ErrUnavailable, []string{"something else than this secret"}, 2},
+		"JSON of another kind":    {azuredouble.Answer(200, "application/json", `["`+password+`"]`), fault.ErrUnavailable, []string{"something else than a secret"}, 2},
 		"half, with a length":     {azuredouble.Truncated, fault.ErrUnavailable, []string{"closed the connection"}, 4},
 		"half, without a length":  {azuredouble.Chunked, fault.ErrUnavailable, []string{"closed the connection"}, 4},
-		"no end":                  {azuredouble.Endless, fault.ErrMalformed, []string{"more than 262144 bytes"}, 2},
+		"no end":                  {azuredouble.Endless, fault.ErrUnavailable, []string{"more than 262144 bytes"}, 2},
 		"no answer":               {azuredouble.Closed, fault.ErrUnavailable, []string{"closed the connection"}, 0},
-		"another name":            {azuredouble.Respell(func(s string) string { return strings.Replace(s, "/secrets/gmsa/", "/secrets/other/", 1) }), fault.ErrMalformed, []string{"something else than this secret"}, 2},
-		"another vault":           {azuredouble.Respell(func(s string) string { return strings.Replace(s, "https://contoso.", "https://fabrikam.", 1) }), fault.ErrMalformed, nil, 2},
-		"no version":              {azuredouble.Respell(func(s string) string { return strings.Replace(s, "/secrets/gmsa/", "/secrets/gmsa/x", 1) }), fault.ErrMalformed, nil, 2},
-		"no value":                {azuredouble.Respell(func(s string) string { return strings.Replace(s, `"value":`, `"other":`, 1) }), fault.ErrMalformed, []string{"without the secret's value"}, 2},
+		"another name":            {azuredouble.Respell(func(s string) string { return strings.Replace(s, "/secrets/gmsa/", "/secrets/other/", 1) }), fault.ErrUnavailable, []string{"something else than this secret"}, 2},
+		"another vault":           {azuredouble.Respell(func(s string) string { return strings.Replace(s, "https://contoso.", "https://fabrikam.", 1) }), fault.ErrUnavailable, nil, 2},
+		"no version":              {azuredouble.Respell(func(s string) string { return strings.Replace(s, "/secrets/gmsa/", "/secrets/gmsa/x", 1) }), fault.ErrUnavailable, nil, 2},
+		"no value":                {azuredouble.Respell(func(s string) string { return strings.Replace(s, `"value":`, `"other":`, 1) }), fault.ErrUnavailable, []string{"without the secret's value"}, 2},
 		"disabled, and serves it": {azuredouble.Respell(func(s string) string { return strings.Replace(s, `"enabled":true`, `"enabled":false`, 1) }), fault.ErrDenied, []string{"is disabled"}, 2},
 		"the password as a code":  {azuredouble.Answer(403, "application/json", fmt.Sprintf(`{"error":{"code":%q,"innererror":{"code":%[1]q}}}`, password)), fault.ErrDenied, nil, 2},
 	} {
@@ -83,6 +84,17 @@ func TestRetryAfterIsRespected(t *testing.T) {
 	expect(t, s, gmsa, password)
 	if took := time.Since(start); took < time.Second { // never less, however busy the machine
 		t.Errorf("asked again after %v", took)
+	}
+}
+
+func TestHowLongToWaitIsToldToTheCache(t *testing.T) {
+	for name, part := range map[string]azuredouble.Service{"vault": azuredouble.KeyVault, "IMDS": azuredouble.IMDS} {
+		l := newLab(t)
+		l.FailAlways(part, azuredouble.Throttled("17"))
+		err := refused(t, l, l.open(t, l.config()), gmsa, fault.ErrUnavailable, "wait for 17 s")
+		if e, ok := errors.AsType[secrets.Throttle](err); !ok || e.RetryAfter() != 17*time.Second {
+			t.Errorf("%s: %#v", name, err)
+		}
 	}
 }
 

@@ -30,7 +30,7 @@ func (t target) vet(h http.Header) (challenge string, err error) {
 		// Continuous access evaluation: the token must say more.
 		claims, err := base64.StdEncoding.DecodeString(said["claims"])
 		if err != nil || !json.Valid(claims) {
-			return "", fmt.Errorf("%s asks for a token with claims that are none: %w", t.host, fault.ErrMalformed)
+			return "", fmt.Errorf("%s asks for a token with claims that are none: %w", t.host, fault.ErrUnavailable)
 		}
 		return `Bearer realm="", error="insufficient_claims", claims="` + base64.StdEncoding.EncodeToString(claims) + `"`, nil
 	}
@@ -44,11 +44,11 @@ func (t target) vet(h http.Header) (challenge string, err error) {
 	}
 	u, err := url.Parse(said["authorization"])
 	if err != nil {
-		return "", fmt.Errorf("%s does not say which tenant it belongs to: %w", t.host, fault.ErrMalformed)
+		return "", fmt.Errorf("%s does not say which tenant it belongs to: %w", t.host, fault.ErrUnavailable)
 	}
 	tenant, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
 	if tenant = strings.ToLower(tenant); !guid.MatchString(tenant) {
-		return "", fmt.Errorf("%s does not say which tenant it belongs to: %w", t.host, fault.ErrMalformed)
+		return "", fmt.Errorf("%s does not say which tenant it belongs to: %w", t.host, fault.ErrUnavailable)
 	}
 	return fmt.Sprintf(`Bearer authorization="https://%s/%s", resource="%s"`, t.cloud.authorities[0], tenant, t.cloud.audience), nil
 }

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/secrets"
 )
 
 // explain says in our words why there is no secret. The SDK's errors are not
@@ -23,7 +26,7 @@ func (t target) explain(ctx context.Context, x *exchange, err error, id identity
 	case failed != nil:
 		return withKind(failed)
 	case status == http.StatusOK:
-		return fmt.Errorf("%s answers with something else than a secret: %w", t.host, fault.ErrMalformed)
+		return fmt.Errorf("%s answers with something else than a secret: %w", t.host, fault.ErrUnavailable)
 	case status == http.StatusUnauthorized:
 		return &unauthorizedError{host: t.host, id: id}
 	case status == http.StatusForbidden && said.meaning() != "":
@@ -68,8 +71,25 @@ func unavailable(who string, status int, said codes, wait string) error {
 	case wait != "":
 		text += ", and asks to wait for " + wait + " s"
 	}
-	return fmt.Errorf("%s: %w", text, fault.ErrUnavailable)
+	err := fmt.Errorf("%s: %w", text, fault.ErrUnavailable)
+	if seconds, bad := strconv.Atoi(wait); bad == nil {
+		return &waitError{err, time.Duration(seconds) * time.Second}
+	}
+	return err
 }
+
+// waitError says how long a server asks to be left alone.
+type waitError struct {
+	error
+	wait time.Duration
+}
+
+func (e *waitError) Unwrap() error { return e.error }
+
+// RetryAfter implements secrets.Throttle.
+func (e *waitError) RetryAfter() time.Duration { return e.wait }
+
+var _ secrets.Throttle = (*waitError)(nil)
 
 func (x *exchange) last() (status int, said codes, wait string, err error) {
 	x.mu.Lock()

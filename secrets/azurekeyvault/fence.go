@@ -64,7 +64,7 @@ func (f *fence) do(r *http.Request) (*http.Response, codes, error) {
 		return nil, said, f.unanswered(r.Context(), err)
 	case len(body) > maxAnswer:
 		clear(body)
-		return nil, said, final(fmt.Errorf("%s answers with more than %d bytes: %w", f.name, maxAnswer, fault.ErrMalformed))
+		return nil, said, final(fmt.Errorf("%s answers with more than %d bytes: %w", f.name, maxAnswer, fault.ErrUnavailable))
 	}
 	was := resp.Header
 	resp.Header, resp.Trailer = retold(was), nil
@@ -72,7 +72,7 @@ func (f *fence) do(r *http.Request) (*http.Response, codes, error) {
 	if resp.StatusCode == http.StatusOK {
 		if kind, _, err := mime.ParseMediaType(was.Get("Content-Type")); err != nil || kind != "application/json" {
 			clear(body)
-			return nil, said, final(fmt.Errorf("%s answers with something else than JSON: %w", f.name, fault.ErrMalformed))
+			return nil, said, final(fmt.Errorf("%s answers with something else than JSON: %w", f.name, fault.ErrUnavailable))
 		}
 	} else {
 		var challenge string

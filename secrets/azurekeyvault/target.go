@@ -46,11 +46,11 @@ func (t target) read(s azsecrets.Secret) (*secrets.Credential, error) {
 	version, ok := t.answers(s.ID)
 	switch {
 	case !ok:
-		return nil, fmt.Errorf("%s answers with something else than this secret: %w", t.host, fault.ErrMalformed)
+		return nil, fmt.Errorf("%s answers with something else than this secret: %w", t.host, fault.ErrUnavailable)
 	case s.Attributes != nil && s.Attributes.Enabled != nil && !*s.Attributes.Enabled:
 		return nil, fmt.Errorf("the secret is disabled: %w", fault.ErrDenied)
 	case s.Value == nil:
-		return nil, fmt.Errorf("%s answers without the secret's value: %w", t.host, fault.ErrMalformed)
+		return nil, fmt.Errorf("%s answers without the secret's value: %w", t.host, fault.ErrUnavailable)
 	}
 	content := []byte(*s.Value)
 	defer clear(content)

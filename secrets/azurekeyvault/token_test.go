@@ -108,11 +108,11 @@ func TestWhatIMDSAnswersIsTold(t *testing.T) {
 		"429 that asks for long": {azuredouble.Throttled("60"), fault.ErrUnavailable, []string{"wait for 60 s"}, 1},
 		"500":                    {azuredouble.Status(500), fault.ErrUnavailable, []string{"500"}, 3},
 		"a redirect":             {azuredouble.Redirect("http://127.0.0.1:1/metadata/identity/oauth2/token"), fault.ErrUnavailable, []string{"307"}, 1},
-		"a page":                 {azuredouble.Answer(200, "text/html", html), fault.ErrMalformed, []string{"IMDS answers with something else than JSON"}, 1},
+		"a page":                 {azuredouble.Answer(200, "text/html", html), fault.ErrUnavailable, []string{"IMDS answers with something else than JSON"}, 1},
 		"no JSON":                {azuredouble.Answer(200, "application/json", html), fault.ErrUnavailable, []string{"something else than a token"}, 1},
 		"a token's half":         {azuredouble.Respell(func(s string) string { return s[:len(s)/2] }), fault.ErrUnavailable, []string{"something else than a token"}, 1},
 		"half an answer":         {azuredouble.Truncated, fault.ErrUnavailable, []string{"closed the connection"}, 3},
-		"no end":                 {azuredouble.Endless, fault.ErrMalformed, []string{"more than"}, 1},
+		"no end":                 {azuredouble.Endless, fault.ErrUnavailable, []string{"more than"}, 1},
 		"no answer":              {azuredouble.Closed, fault.ErrUnavailable, []string{"closed the connection"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -156,7 +156,7 @@ func TestWhatEntraIDAnswersIsTold(t *testing.T) {
 		"429":                     {azuredouble.Throttled(""), fault.ErrUnavailable, []string{"Entra ID answers 429"}},
 		"500":                     {azuredouble.Status(500), fault.ErrUnavailable, []string{"Entra ID answers 500"}},
 		"a redirect":              {azuredouble.Redirect("https://login.evil.example/"), fault.ErrUnavailable, []string{"307"}},
-		"a page":                  {azuredouble.Answer(200, "text/html", html), fault.ErrMalformed, []string{"Entra ID answers with something else than JSON"}},
+		"a page":                  {azuredouble.Answer(200, "text/html", html), fault.ErrUnavailable, []string{"Entra ID answers with something else than JSON"}},
 		"no JSON":                 {azuredouble.Answer(200, "application/json", html), fault.ErrUnavailable, []string{"something else than a token"}},
 		"no answer":               {azuredouble.Closed, fault.ErrUnavailable, []string{"closed the connection"}},
 		"half an answer":          {azuredouble.Truncated, fault.ErrUnavailable, []string{"closed the connection"}},
