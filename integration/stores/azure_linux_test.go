@@ -1,6 +1,7 @@
 package stores
 
 import (
+	"net/http"
 	"net/netip"
 	"strings"
 
@@ -78,6 +79,8 @@ func (a *azure) become(to condition) bool {
 		a.vault.Forbid(a.id.ObjectID)
 	case half:
 		f = azuredouble.Truncated
+	case foreign:
+		f = azuredouble.Answer(http.StatusOK, "text/html", portal)
 	case untrusted:
 		shows = azuredouble.Untrusted
 	}

@@ -161,7 +161,7 @@ func TestNothingSecretShowsWhateverLibrariesAreToldToPrint(t *testing.T) {
 		if string(release.Password) != password {
 			t.Error("another password was released")
 		}
-		for _, is := range []condition{refuses, throttled, half, untrusted, stopped} {
+		for _, is := range []condition{refuses, throttled, half, foreign, untrusted, stopped} {
 			if s.become(is) {
 				if _, err := h.redeem(document); err == nil {
 					t.Errorf("%s: it was released", is)

@@ -154,6 +154,9 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request, server http.Handle
 		_, _ = w.Write(rec.Body.Bytes()[:rec.Body.Len()/2]) // the client may have left
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
+	case foreign:
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, portal) // the client may have left
 	default:
 		server.ServeHTTP(w, r)
 	}

@@ -1,6 +1,7 @@
 package stores
 
 import (
+	"net/http"
 	"net/netip"
 	"strings"
 
@@ -78,6 +79,8 @@ func (g *gcp) become(to condition) bool {
 		f = gcpdouble.Status(403)
 	case half:
 		f = gcpdouble.Truncated
+	case foreign:
+		f = gcpdouble.Answer(http.StatusOK, "text/html", portal)
 	case untrusted:
 		shows = gcpdouble.Untrusted
 	}

@@ -85,6 +85,7 @@ var troubles = map[string]trouble{
 	"is throttled":                            {is: throttled},
 	"does not let the agent read":             {is: refuses},
 	"breaks off within its answer":            {is: half},
+	"answers with somebody else's page":       {is: foreign},
 	"shows a certificate that is not trusted": {is: untrusted},
 	"has the secret no more":                  {healthy, func(s server, name string) { s.remove(name) }},
 	"holds what is no credential":             {healthy, func(s server, name string) { s.put(name, "C4nary-and-nothing-else") }},

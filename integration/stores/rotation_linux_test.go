@@ -22,11 +22,9 @@ const fleet = 200
 const starting = 16
 
 // starts starts containers that use a secret, one after the other in each of
-// several goroutines, until enough says of the next one that it is. Each is
-// admitted and redeems its grant, over the agent's channels; a runtime and a
-// shim are left out, which would take most of the time. It returns the passwords
-// by the number of the container, from 1.
-func (h *host) starts(secret string, enough func(n int) bool) map[int]string {
+// several goroutines, until enough says of the next one that it is. It returns
+// the passwords that they got by the number of the container, from 1.
+func (h *host) starts(secret string, start func(container) (password string, err error), enough func(n int) bool) map[int]string {
 	h.Helper()
 	passwords := map[int]string{}
 	var errs []error
@@ -36,7 +34,7 @@ func (h *host) starts(secret string, enough func(n int) bool) map[int]string {
 	for range starting {
 		all.Go(func() {
 			for n := int(next.Add(1)); !enough(n); n = int(next.Add(1)) {
-				password, err := h.startOne(container{fmt.Sprintf("c%d", n), "file://contoso.json", secret})
+				password, err := start(container{fmt.Sprintf("c%d", n), "file://contoso.json", secret})
 				mu.Lock()
 				passwords[n] = password
 				errs = append(errs, err)
@@ -49,6 +47,8 @@ func (h *host) starts(secret string, enough func(n int) bool) map[int]string {
 	return passwords
 }
 
+// startOne has a container admitted and redeems its grant, over the agent's
+// channels. A runtime and a shim are left out, which would take most of the time.
 func (h *host) startOne(c container) (password string, err error) {
 	document, err := h.admit(c)
 	if err != nil {
@@ -59,6 +59,17 @@ func (h *host) startOne(c container) (password string, err error) {
 		return "", fmt.Errorf("%s: %w", c.id, err)
 	}
 	return string(release.Password), nil
+}
+
+// runOne has containerd start a container and delete it when its grant was
+// redeemed.
+func (h *host) runOne(c container) (password string, err error) {
+	document, err := h.tryRun(c)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", c.id, err)
+	}
+	release, err := h.redeem(document)
+	return string(release.Password), errors.Join(err, h.containerd.Delete(h.Context(), c.id))
 }
 
 // versions are those that were released, by the trail, each once, in order.
@@ -101,9 +112,13 @@ func (h *host) mustHear(secret, password string) {
 }
 
 // newRotation is a host with a store of a kind, which holds the first password.
-func newRotation(t *testing.T, k kind, ttl string) (h *host, s server, first, second string) {
+// prepare is for what comes before the agent; it may be nil.
+func newRotation(t *testing.T, k kind, ttl string, prepare func(*host)) (h *host, s server, first, second string) {
 	t.Helper()
 	h = newHost(t)
+	if prepare != nil {
+		prepare(h)
+	}
 	h.configure(map[string]any{"secrets": map[string]any{"cache": map[string]any{"ttl": ttl}}})
 	s = h.start(k)
 	h.write(h.path("specs", "contoso.json"), contosoSpec)
@@ -113,42 +128,55 @@ func newRotation(t *testing.T, k kind, ttl string) (h *host, s server, first, se
 	return h, s, first, second
 }
 
-// TestARotationWhileAFleetStartsCostsOneFetchForEachVersion rotates when half of
-// the fleet has started, and tells the agent of it where the store does not.
 func TestARotationWhileAFleetStartsCostsOneFetchForEachVersion(t *testing.T) {
 	everyKind(t, func(t *testing.T, k kind) {
-		h, s, first, second := newRotation(t, k, "1h")
-		secret := s.ref("gmsa")
-		rotated := make(chan struct{})
-		passwords := h.starts(secret, func(n int) bool {
-			if n == fleet/2 { // the others go on meanwhile
-				s.put("gmsa", content(t, "contoso.com", user, []byte(second)))
-				if k.tells {
-					h.mustHear(secret, second)
-				} else {
-					h.must(h.call(t.Context(), agent.VerbForget, agent.Forget{Secret: secret, Reason: "rotated"}, nil))
-				}
-				close(rotated)
-			}
-			if n > fleet {
-				<-rotated
-			}
-			return n > fleet+starting
-		})
-		h.mustChange(passwords, first, second)
-		for n := fleet + 1; n <= fleet+starting; n++ {
-			if passwords[n] != second {
-				t.Errorf("container %d was started after the rotation and has not the second password", n)
-			}
-		}
-		versions, releases := h.versions(secret)
-		if len(versions) != 2 || releases < len(passwords) {
-			t.Errorf("the trail has %d versions and %d releases, want 2 and no less than %d", len(versions), releases, len(passwords))
-		}
-		if n := s.requests("gmsa"); n != 2 {
-			t.Errorf("the store was asked %d times for two versions", n)
-		}
+		h, s, first, second := newRotation(t, k, "1h", nil)
+		h.rotate(k, s, first, second, h.startOne)
 	})
+}
+
+// The same with containerd's own containers, for one store: for each of them it
+// would take minutes, most of them the runtime's.
+func TestARotationWhileContainerdStartsAFleet(t *testing.T) {
+	ofKind(t, "vault", func(t *testing.T, k kind) {
+		h, s, first, second := newRotation(t, k, "1h", (*host).startContainerd)
+		h.rotate(k, s, first, second, h.runOne)
+	})
+}
+
+// rotate rotates when half of the fleet has started, and tells the agent of it
+// where the store does not.
+func (h *host) rotate(k kind, s server, first, second string, start func(container) (string, error)) {
+	secret := s.ref("gmsa")
+	rotated := make(chan struct{})
+	passwords := h.starts(secret, start, func(n int) bool {
+		if n == fleet/2 { // the others go on meanwhile
+			s.put("gmsa", content(h, "contoso.com", user, []byte(second)))
+			if k.tells {
+				h.mustHear(secret, second)
+			} else {
+				h.must(h.call(h.Context(), agent.VerbForget, agent.Forget{Secret: secret, Reason: "rotated"}, nil))
+			}
+			close(rotated)
+		}
+		if n > fleet {
+			<-rotated
+		}
+		return n > fleet+starting
+	})
+	h.mustChange(passwords, first, second)
+	for n := fleet + 1; n <= fleet+starting; n++ {
+		if passwords[n] != second {
+			h.Errorf("container %d was started after the rotation and has not the second password", n)
+		}
+	}
+	versions, releases := h.versions(secret)
+	if len(versions) != 2 || releases < len(passwords) {
+		h.Errorf("the trail has %d versions and %d releases, want 2 and no less than %d", len(versions), releases, len(passwords))
+	}
+	if n := s.requests("gmsa"); n != 2 {
+		h.Errorf("the store was asked %d times for two versions", n)
+	}
 }
 
 // TestARotationThatNobodyTellsOfIsSeenWhenTheTimeIsOver starts containers until
@@ -159,9 +187,9 @@ func TestARotationThatNobodyTellsOfIsSeenWhenTheTimeIsOver(t *testing.T) {
 		if k.tells {
 			t.Skip("the store tells")
 		}
-		h, s, first, second := newRotation(t, k, ttl.String())
+		h, s, first, second := newRotation(t, k, ttl.String(), nil)
 		begin := time.Now()
-		passwords := h.starts(s.ref("gmsa"), func(n int) bool {
+		passwords := h.starts(s.ref("gmsa"), h.startOne, func(n int) bool {
 			if n == fleet/2 {
 				s.put("gmsa", content(t, "contoso.com", user, []byte(second)))
 			}
