@@ -2,6 +2,13 @@
 // credential spec and which secret, and the digest of the token that its
 // document carries.
 //
+// A token is usually one container's. Where a runtime reads documents from a
+// place that containers share, it is that place's: each container that was
+// admitted to the document there has a grant of its own, all of the same token,
+// which redeems as long as one of them is live. What the document says may change
+// while containers run with what it said before, so that such a container can
+// have grants of several tokens.
+//
 // Grants outlive the agent. They are journaled, and read back at the next
 // start whatever moment the last agent was killed at. The journal is not
 // synced to the disk: a grant has to survive the end of a process, which the
@@ -13,12 +20,14 @@
 package grant
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,6 +59,7 @@ func (d *Digest) UnmarshalText(b []byte) error {
 type Grant struct {
 	Name      string    `json:"name"` // public: for audit records and people
 	Token     Digest    `json:"token"`
+	Place     string    `json:"place,omitempty"` // where containers share the document; empty: it is this one's alone
 	Container hook.Key  `json:"container"`
 	Image     string    `json:"image,omitempty"`
 	Reference string    `json:"reference"`         // the credential spec's, fit to be shown
@@ -84,8 +94,9 @@ type entry struct {
 type Registry struct {
 	mu      sync.Mutex
 	journal *journal
-	byToken map[Digest]*entry
-	byKey   map[hook.Key]*entry
+	byToken map[Digest][]*entry   // the latest last
+	byKey   map[hook.Key][]*entry // the latest last
+	live    int
 	mark    hook.Mark
 }
 
@@ -94,15 +105,22 @@ type Registry struct {
 // counted in damaged; a container whose grant was lost with one fails to
 // redeem and can be started again.
 func Open(dir string) (r *Registry, damaged int, err error) {
-	r = &Registry{byToken: map[Digest]*entry{}, byKey: map[hook.Key]*entry{}}
+	r = &Registry{byToken: map[Digest][]*entry{}, byKey: map[hook.Key][]*entry{}}
 	damaged, err = replay(dir, func(op operation) error {
 		switch {
 		case op.Add != nil:
 			op.Add.restored = true
 			r.insert(*op.Add)
+		case op.Leave != "":
+			for _, e := range r.byToken[digestOf(op.End)] {
+				if e.Name == op.Leave {
+					r.remove(e)
+					break
+				}
+			}
 		case op.End != nil:
-			if e, ok := r.byToken[*op.End]; ok {
-				r.remove(e)
+			for len(r.byToken[*op.End]) > 0 {
+				r.remove(r.byToken[*op.End][0])
 			}
 		default:
 			return errors.New("neither an addition nor an end")
@@ -125,28 +143,62 @@ func (r *Registry) Close() error {
 	return r.journal.close()
 }
 
-func (r *Registry) insert(g Grant) *entry {
-	if old, ok := r.byKey[g.Container]; ok {
+// insert makes g live; the caller has journaled it. What it ends, it ends by
+// itself, at a replay too.
+func (r *Registry) insert(g Grant) {
+	if g.Place == "" {
+		for len(r.byKey[g.Container]) > 0 {
+			r.remove(r.byKey[g.Container][0])
+		}
+	} else if old := r.holder(g.Token, g.Container); old != nil {
 		r.remove(old)
 	}
 	r.mark++
 	g.mark = r.mark
 	e := &entry{Grant: g}
-	r.byToken[g.Token], r.byKey[g.Container] = e, e
-	return e
+	r.byToken[g.Token] = append(r.byToken[g.Token], e)
+	r.byKey[g.Container] = append(r.byKey[g.Container], e)
+	r.live++
 }
 
 func (r *Registry) remove(e *entry) {
-	delete(r.byToken, e.Token)
-	delete(r.byKey, e.Container)
+	without(r.byToken, e.Token, e)
+	without(r.byKey, e.Container, e)
+	r.live--
+}
+
+func without[K comparable](m map[K][]*entry, k K, e *entry) {
+	if rest := slices.DeleteFunc(m[k], func(x *entry) bool { return x == e }); len(rest) > 0 {
+		m[k] = rest
+	} else {
+		delete(m, k)
+	}
+}
+
+// holder is a container's grant of a token, or nil.
+func (r *Registry) holder(token Digest, k hook.Key) *entry {
+	for _, e := range r.byToken[token] {
+		if e.Container == k {
+			return e
+		}
+	}
+	return nil
+}
+
+func last(list []*entry) *entry {
+	if len(list) == 0 {
+		return nil
+	}
+	return list[len(list)-1]
 }
 
 // Add makes g live. An earlier grant of the same container ends with it: the
-// container is being created again, so nobody holds the earlier document.
+// container is being created again, so nobody holds the earlier document. Where
+// the document is shared, only an earlier grant of the same token does.
 func (r *Registry) Add(g Grant) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, taken := r.byToken[g.Token]; taken {
+	if held := last(r.byToken[g.Token]); held != nil && (g.Place == "" || held.Place != g.Place) {
 		return errors.New("grant: the token exists already")
 	}
 	if err := r.append(operation{Add: &g}); err != nil {
@@ -156,62 +208,101 @@ func (r *Registry) Add(g Grant) error {
 	return nil
 }
 
-// Redeemable returns the live grant of a token.
+// Redeemable returns the live grant of a token, the latest where containers
+// share it.
 func (r *Registry) Redeemable(token string) (Grant, bool) {
 	sum := Sum(token)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e, ok := r.byToken[sum]
+	e := last(r.byToken[sum])
 	// The map finds a digest, whose timing says nothing of use about a token
 	// of 256 random bits; the comparison is for the reader who doubts it.
-	if !ok || subtle.ConstantTimeCompare(e.Token[:], sum[:]) != 1 {
+	if e == nil || subtle.ConstantTimeCompare(e.Token[:], sum[:]) != 1 {
 		return Grant{}, false
 	}
 	return e.Grant, true
+}
+
+// Holders returns the live grants of a token, in the order in which they were
+// made.
+func (r *Registry) Holders(token Digest) []Grant {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return grantsOf(r.byToken[token])
+}
+
+func grantsOf(list []*entry) []Grant {
+	grants := make([]Grant, len(list))
+	for i, e := range list {
+		grants[i] = e.Grant
+	}
+	return grants
 }
 
 // Live returns the grant if it has not ended.
 func (r *Registry) Live(g Grant) (Grant, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e, ok := r.byToken[g.Token]; ok {
+	if e := r.find(g); e != nil {
 		return e.Grant, true
 	}
 	return Grant{}, false
+}
+
+// find is the entry of a grant that is live, or nil.
+func (r *Registry) find(g Grant) *entry {
+	for _, e := range r.byToken[g.Token] {
+		if e.Container == g.Container && e.Name == g.Name {
+			return e
+		}
+	}
+	return nil
 }
 
 // Released counts a release of the grant with that name, if it is still live.
 func (r *Registry) Released(g Grant, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e, ok := r.byToken[g.Token]; ok {
+	if e := r.find(g); e != nil {
 		e.uses.Releases++
 		e.uses.Last = at
 	}
 }
 
-// Of returns the live grant of a container.
+// Of returns the live grant of a container, the latest if it has several.
 func (r *Registry) Of(k hook.Key) (Grant, Uses, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e, ok := r.byKey[k]; ok {
+	if e := last(r.byKey[k]); e != nil {
 		return e.Grant, e.uses, true
 	}
 	return Grant{}, Uses{}, false
 }
 
-// End ends a grant if it is live.
+// AllOf returns the live grants of a container, in the order in which they were
+// made.
+func (r *Registry) AllOf(k hook.Key) []Grant {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return grantsOf(r.byKey[k])
+}
+
+// End ends a grant if it is live. What others hold of the same token stays.
 func (r *Registry) End(g Grant) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e, ok := r.byToken[g.Token]
-	if !ok {
+	e := r.find(g)
+	if e == nil {
 		return nil
 	}
 	// It ends in memory even if that cannot be written: a refused release is
 	// the safe side, and Live ends it again after a restart.
 	r.remove(e)
-	return r.append(operation{End: &g.Token})
+	op := operation{End: &g.Token}
+	if g.Place != "" {
+		op.Leave = g.Name
+	}
+	return r.append(op)
 }
 
 // Mark returns a mark between the grants made before and after this call.
@@ -226,9 +317,11 @@ func (r *Registry) Before(runtime string, asOf hook.Mark) []Grant {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []Grant
-	for _, e := range r.byToken {
-		if e.Container.Runtime == runtime && e.mark <= asOf {
-			out = append(out, e.Grant)
+	for _, list := range r.byToken {
+		for _, e := range list {
+			if e.Container.Runtime == runtime && e.mark <= asOf {
+				out = append(out, e.Grant)
+			}
 		}
 	}
 	return out
@@ -239,9 +332,11 @@ func (r *Registry) Before(runtime string, asOf hook.Mark) []Grant {
 func (r *Registry) All(f func(Grant, Uses) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, e := range r.byToken {
-		if !f(e.Grant, e.uses) {
-			return
+	for _, list := range r.byToken {
+		for _, e := range list {
+			if !f(e.Grant, e.uses) {
+				return
+			}
 		}
 	}
 }
@@ -250,13 +345,20 @@ func (r *Registry) All(f func(Grant, Uses) bool) {
 func (r *Registry) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.byToken)
+	return r.live
 }
 
+// snapshot is the additions that make what is live, in their order: which grant
+// is the latest follows from it.
 func (r *Registry) snapshot() []operation {
-	ops := make([]operation, 0, len(r.byToken))
-	for _, e := range r.byToken {
-		ops = append(ops, operation{Add: &e.Grant})
+	all := make([]*entry, 0, r.live)
+	for _, list := range r.byToken {
+		all = append(all, list...)
+	}
+	slices.SortFunc(all, func(x, y *entry) int { return cmp.Compare(x.mark, y.mark) })
+	ops := make([]operation, len(all))
+	for i, e := range all {
+		ops[i] = operation{Add: &e.Grant}
 	}
 	return ops
 }
@@ -265,7 +367,7 @@ func (r *Registry) append(op operation) error {
 	if err := r.journal.append(op); err != nil {
 		return fmt.Errorf("grant: %w", err)
 	}
-	if !r.journal.bloated(len(r.byToken)) {
+	if !r.journal.bloated(r.live) {
 		return nil
 	}
 	// The operation just appended is not applied yet, so it goes behind the
@@ -278,8 +380,16 @@ func (r *Registry) append(op operation) error {
 
 // operation is one line of the journal.
 type operation struct {
-	Add *Grant  `json:"add,omitempty"`
-	End *Digest `json:"end,omitempty"`
+	Add   *Grant  `json:"add,omitempty"`
+	End   *Digest `json:"end,omitempty"`
+	Leave string  `json:"leave,omitempty"` // of End: the name of the one grant that ends; empty: all of the token
+}
+
+func digestOf(d *Digest) Digest {
+	if d == nil {
+		return Digest{}
+	}
+	return *d
 }
 
 func (o operation) encode() ([]byte, error) { return json.Marshal(o) }
