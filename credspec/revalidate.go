@@ -31,3 +31,15 @@ type Revalidator interface {
 	Source
 	Revalidate(ctx context.Context, ref Ref, tag string) (Document, error)
 }
+
+type revalidated struct{}
+
+// Revalidated returns a context in which a document is used only if its source
+// says so now, however fresh a cache takes it to be. A source that is down is
+// another matter.
+func Revalidated(ctx context.Context) context.Context {
+	return context.WithValue(ctx, revalidated{}, true)
+}
+
+// MustRevalidate says whether ctx is a [Revalidated] one.
+func MustRevalidate(ctx context.Context) bool { return ctx.Value(revalidated{}) != nil }

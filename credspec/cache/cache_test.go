@@ -262,6 +262,60 @@ func TestAFreshTimeOfZeroAsksEveryTime(t *testing.T) {
 	w.want(changed, false, 3)
 }
 
+func TestAFreshDocumentIsNotEnoughForWhoMustRevalidate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.want(document, false, 1)
+		ask := func(want string, requests int) {
+			t.Helper()
+			doc, err := w.mux.Resolve(credspec.Revalidated(t.Context()), ref("web"))
+			if err != nil || string(doc.Data) != want {
+				t.Errorf("%v, %v", doc, err)
+			}
+			w.wantRequests(requests)
+		}
+		ask(document, 2)
+		if _, transferred := w.counts(); transferred != 1 {
+			t.Errorf("an unchanged document was transferred %d times", transferred)
+		}
+		w.put("web", changed)
+		ask(changed, 3)
+		w.want(changed, false, 3)
+		// While the source is down a moment's pause is everybody's.
+		w.fail(errDown)
+		ask(changed, 4)
+		ask(changed, 4)
+	})
+}
+
+// What took off before somebody asked may bring what was there before.
+func TestWhoMustRevalidateDoesNotTakeTheAnswerToAnEarlierRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		landing := make(chan struct{})
+		w.set(func() { w.wait = landing })
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = w.mux.Resolve(t.Context(), ref("web"))
+		}()
+		synctest.Wait() // it has read the document and holds it
+		w.put("web", changed)
+		answer := make(chan string)
+		go func() {
+			doc, _ := w.mux.Resolve(credspec.Revalidated(t.Context()), ref("web"))
+			answer <- string(doc.Data)
+		}()
+		synctest.Wait()
+		w.set(func() { w.wait = nil })
+		close(landing)
+		if got := <-answer; got != changed {
+			t.Errorf("it got what was there before it asked: %.40s", got)
+		}
+		<-done
+	})
+}
+
 func TestASourceWithoutTagsIsAskedAnew(t *testing.T) {
 	w := newWorld(t)
 	w.limits.Fresh = 0

@@ -44,7 +44,7 @@ func (f *front) Resolve(ctx context.Context, ref credspec.Ref) (credspec.Documen
 	name := nameOf(ref)
 	f.cache.recall(name)
 	doc, joined, err := f.resolve(ctx, name, ref)
-	if err == nil && joined && mismatch(ref, doc.Digest) {
+	if err == nil && joined && (mismatch(ref, doc.Digest) || credspec.MustRevalidate(ctx)) {
 		// The flight took off before this call: the document may have been
 		// replaced by the one that is asked for in between. Any flight under
 		// way now took off after that.
@@ -62,7 +62,7 @@ func mismatch(ref credspec.Ref, digest string) bool {
 func (f *front) resolve(ctx context.Context, name string, ref credspec.Ref) (doc credspec.Document, joined bool, err error) {
 	c := f.cache
 	c.mu.Lock()
-	if doc, ok := f.unasked(name, ref); ok {
+	if doc, ok := f.unasked(name, ref, credspec.MustRevalidate(ctx)); ok {
 		c.stats.Hits++
 		c.mu.Unlock()
 		return doc, false, nil
@@ -101,9 +101,9 @@ func (f *front) resolve(ctx context.Context, name string, ref credspec.Ref) (doc
 }
 
 // unasked is the cached document, if it can be used without asking its source:
-// it is fresh, or the one that the reference is pinned to, or the source was
-// down a moment ago. Cache.mu is held.
-func (f *front) unasked(name string, ref credspec.Ref) (credspec.Document, bool) {
+// it is fresh and that is enough, or the one that the reference is pinned to, or
+// the source was down a moment ago. Cache.mu is held.
+func (f *front) unasked(name string, ref credspec.Ref, revalidate bool) (credspec.Document, bool) {
 	e := f.cache.entries[name]
 	if e == nil || e.held == nil || mismatch(ref, e.held.digest) {
 		return credspec.Document{}, false
@@ -113,7 +113,7 @@ func (f *front) unasked(name string, ref credspec.Ref) (credspec.Document, bool)
 	var stale error
 	switch {
 	case ref.SHA256 != "":
-	case e.confirmedTo == f.number && old < f.limits.Fresh:
+	case !revalidate && e.confirmedTo == f.number && old < f.limits.Fresh:
 	case e.failure != nil && e.failedTo == f.number && age(now, e.failed) < Pause && f.allows(old):
 		stale = e.failure
 		f.cache.stats.Stale++
