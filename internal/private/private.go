@@ -28,6 +28,10 @@ func Folder(dir string) error {
 	return checkWay(dir)
 }
 
+// Make makes dir, and what is missing above it, as [Folder] does, and takes one
+// that is there as it is.
+func Make(dir string) error { return makeFolder(dir) }
+
 // Lock takes the lock file at path, which it makes if it is missing. If
 // another process holds it, the error wraps [fault.ErrUnavailable].
 func Lock(path string) (unlock func() error, err error) {

@@ -16,6 +16,10 @@ const TempPrefix = ".tmp-"
 // Replacing says how a file is replaced; the zero value does it plainly.
 type Replacing struct {
 	Modified time.Time // the new file's time; zero: when it is written
+	// Own gives the file an access list of its own from its first instant: for
+	// SYSTEM and administrators, or the user of this process. Of use where the
+	// folder is not the agent's.
+	Own bool
 	// Step is called after each step of the way: "created", "half written",
 	// "written", "synced", "renamed", "done". Tests stop there, or return the
 	// error that a disk would have. Nil: nobody wants to know.
@@ -33,7 +37,13 @@ func Replace(dir, name string, data []byte, r Replacing) (err error) {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails
 	temp := filepath.Join(dir, TempPrefix+hex.EncodeToString(random[:]))
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	open := func(path string) (*os.File, error) {
+		return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	}
+	if r.Own {
+		open = createOwn
+	}
+	f, err := open(temp)
 	if err != nil {
 		return err
 	}
