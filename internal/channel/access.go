@@ -44,6 +44,10 @@ var pipeAccess = map[Audience][]pipeEntry{
 		{"SY", pipeServe}, // the agent's service, and containerd's, below which the shim wrapper runs
 		{"BA", pipeServe}, // administrators: the CLI; and the agent itself in the foreground
 	},
+	Gate: {
+		{"SY", pipeServe}, // the gate's service, and dockerd's
+		{"BA", pipeServe}, // either of them in the foreground
+	},
 	Plugin: {
 		{"SY", pipeServe}, // the agent's service; and CCG's plugin host, if CCG runs as SYSTEM
 		{"BA", pipeServe}, // the agent in the foreground. As callers, the list of allowed users refuses them
@@ -77,13 +81,14 @@ func sddl(a Audience) string {
 // reasons as in pipeAccess. Administrators are not among them: CCG is none.
 var pluginUsers = []string{sidSystem, sidLocalService, sidNetworkService, sidService}
 
-// controlUsers are the accounts that may use the control channel on Windows.
+// controlUsers are the accounts that may use the control channel, or the gate's,
+// on Windows.
 var controlUsers = []string{sidSystem, sidAdministrators}
 
 const (
 	// socketMode lets only the agent's own user (root, as a service) connect.
-	// Both audiences have it: on unix there is no CCG, and whoever plays its
-	// part (a lab, a test) runs as the agent's user or as root.
+	// All audiences have it: dockerd runs as root; there is no CCG on unix, and
+	// whoever plays its part (a lab, a test) runs as the agent's user or as root.
 	socketMode fs.FileMode = 0o600
 	// socketFolderMode is that of a folder which Listen makes for a socket.
 	socketFolderMode fs.FileMode = 0o700

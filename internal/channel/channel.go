@@ -1,8 +1,9 @@
-// Package channel opens the agent's two local channels and says who is at the
-// other end: named pipes on Windows, unix sockets elsewhere.
+// Package channel opens the agent's two local channels, and that of the gate
+// beside it, and says who is at the other end: named pipes on Windows, unix
+// sockets elsewhere.
 //
-// The control channel is for administrators (the CLI, the shim wrapper); the
-// plugin channel is for CCG's plugin host only. Each is created with its
+// The control channel is for administrators (the CLI, the shim wrapper, the gate);
+// the plugin channel is for CCG's plugin host only; dockerd asks on the gate's. Each is created with its
 // access list in place (all of them stand in access.go), a listener's
 // connections carry the [Peer] that the kernel vouches for, and a dialler
 // checks that the server is the agent and not somebody who sat on the name.
@@ -35,6 +36,7 @@ type Audience int
 const (
 	Control Audience = iota // administrators: the CLI and the shim wrapper
 	Plugin                  // CCG's plugin host
+	Gate                    // dockerd, which asks the gate
 )
 
 // String is the audience's name, which is also the last part of its endpoint.
@@ -44,6 +46,8 @@ func (a Audience) String() string {
 		return "control"
 	case Plugin:
 		return "plugin"
+	case Gate:
+		return "docker"
 	}
 	return fmt.Sprintf("audience %d", int(a))
 }

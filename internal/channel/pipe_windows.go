@@ -34,7 +34,7 @@ func sameImage(a, b string) bool {
 }
 
 func defaultAllow(a Audience) Allow {
-	if a == Control {
+	if a == Control || a == Gate {
 		return Allow{Users: slices.Clone(controlUsers)}
 	}
 	system, err := windows.GetSystemDirectory()

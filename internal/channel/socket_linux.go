@@ -19,7 +19,14 @@ import (
 // maxSocketPath is what fits sockaddr_un's sun_path with its final zero.
 const maxSocketPath = 107
 
-func defaultEndpoint(a Audience) string { return "/run/gmsa-agent/" + a.String() + ".sock" }
+// defaultEndpoint of the gate is where dockerd looks for plugins; the socket's name
+// is the plugin's.
+func defaultEndpoint(a Audience) string {
+	if a == Gate {
+		return "/run/docker/plugins/gmsa-agent.sock"
+	}
+	return "/run/gmsa-agent/" + a.String() + ".sock"
+}
 
 func sameImage(a, b string) bool { return filepath.Clean(a) == filepath.Clean(b) }
 
