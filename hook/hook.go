@@ -31,6 +31,12 @@ type Key struct {
 // String is "runtime/namespace/id".
 func (k Key) String() string { return k.Runtime + "/" + k.Namespace + "/" + k.ID }
 
+// Docker is the key under which Docker knows a container of containerd, if Docker
+// runs on containerd and it is one of its: those are in the namespace "moby".
+func (k Key) Docker() (Key, bool) {
+	return Key{Runtime: "docker", ID: k.ID}, k.Runtime == "containerd" && k.Namespace == "moby"
+}
+
 // Facts are what a runtime says of a container before it runs. They are data
 // of whoever creates containers: bounded by the runtime, trusted for nothing
 // but which container it is.
@@ -113,3 +119,52 @@ type Tracker interface {
 
 // Mark orders grants against a listing of containers.
 type Mark uint64
+
+// Shared names a document that containers share: their runtime reads it, for
+// each of them at each start, from one place that the hook keeps.
+type Shared struct {
+	Place     string // as the runtime and people name it: "docker file://webapp01.json"
+	Reference string // the credential spec's, as configured
+	Secret    string // the secret's; empty: as for a container that names none
+}
+
+// Copy is what stands, or is to stand, in a place.
+type Copy struct {
+	// Document is the credential spec, byte for byte. It carries the grants'
+	// token: never log it.
+	Document []byte
+	// Made says what the document was made of, for the [Sharer] to recognise. It
+	// is no secret and can be stored beside the document.
+	Made string
+}
+
+// Sharer makes documents that containers share, and decides who may use them.
+//
+// Their token redeems as long as a container that was admitted to the document
+// lives. The methods' errors are as [Admitter.Admit]'s.
+type Sharer interface {
+	// Share makes the document of a place from what its source says now. It is
+	// last, if that says the same.
+	Share(ctx context.Context, s Shared, last Copy) (Copy, error)
+	// Join admits a container to a copy that Share made last for its place. One
+	// that holds a grant of that copy keeps it, and no record is left. What it
+	// holds of earlier copies stays; see Reread. Why goes to the audit.
+	Join(ctx context.Context, f Facts, s Shared, c Copy, why string) (Admission, error)
+	// Check says whether a container that is not there yet could join. It leaves a
+	// record of a refusal.
+	Check(ctx context.Context, f Facts, s Shared) error
+	// Take admits a container to a document that the hook does not keep, and that
+	// the container gets as it is: one that would need a grant is refused. Place
+	// is where it is from. With dry, nothing but a refusal is recorded.
+	Take(ctx context.Context, f Facts, place string, document []byte, dry bool) error
+	// Refuse records that the hook refuses a container by itself, for a reason
+	// that it has found before anybody was asked. It returns that reason.
+	Refuse(f Facts, reason error) error
+	// Created records that a container that asks was made.
+	Created(f Facts) error
+	// Reread says that the runtime has started a container again, after it had
+	// read, not before a time, what stands in its place: of copies that were
+	// replaced before then, the container's grants end. A reason is recorded; an
+	// empty one says that the start was admitted and is on record.
+	Reread(ctx context.Context, k Key, after time.Time, reason string) error
+}

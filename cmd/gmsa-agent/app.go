@@ -27,6 +27,7 @@ func (s *session) app() *cli.App {
 		s.containersCommand(),
 		s.ccgCommand(),
 		s.auditCommand(),
+		s.dockerGateCommand(),
 		s.configCommand(),
 		s.versionCommand(),
 		s.helpCommand(),

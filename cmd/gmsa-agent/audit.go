@@ -152,7 +152,7 @@ func (s *session) printRecord(r audit.Record) error {
 	}
 	for _, detail := range []struct{ name, value string }{
 		{"image", r.Image}, {"reference", r.Reference}, {"secret", r.Secret}, {"version", r.Version},
-		{"grant", r.Grant}, {"peer", strings.TrimSpace(peer)}, {"reason", r.Reason},
+		{"grant", r.Grant}, {"place", r.Place}, {"peer", strings.TrimSpace(peer)}, {"reason", r.Reason},
 	} {
 		if detail.value != "" {
 			fmt.Fprintf(&b, "  %s%s%s %s", s.colour.dim, detail.name, s.colour.off, printable(detail.value))

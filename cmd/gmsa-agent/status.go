@@ -45,6 +45,9 @@ func statusRows(status agent.Status, now time.Time) [][]string {
 	}
 	for _, h := range status.Hooks {
 		rows = append(rows, []string{"hook", h.Name, hookText(h)})
+		for _, p := range h.Places {
+			rows = append(rows, []string{h.Name, p.Place, placeText(p)})
+		}
 	}
 	rows = append(rows,
 		[]string{"grants", "live", fmt.Sprint(status.Grants)},
@@ -76,11 +79,31 @@ func hookText(h agent.Hook) string {
 	if !h.Since.IsZero() {
 		text += " since " + stamp(h.Since)
 	}
+	if h.Gate {
+		text += ", asked by the gate"
+	}
 	if h.Injects {
 		text += ", injecting on create events"
 	}
 	if h.Error != "" {
 		text += ": " + h.Error
+	}
+	return text
+}
+
+// placeText says what stands where a runtime reads a credential spec.
+func placeText(p agent.Place) string {
+	text := p.Reference + ", " + counted(p.Containers, "container")
+	switch {
+	case !p.Kept:
+		text += ", not there"
+	case !p.Written.IsZero():
+		text += ", written " + stamp(p.Written)
+	default:
+		text += ", there"
+	}
+	if p.Error != "" {
+		text += ": " + p.Error
 	}
 	return text
 }

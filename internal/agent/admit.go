@@ -145,6 +145,9 @@ func checkFacts(f hook.Facts) error {
 // watch. An annotation that names something else by now asks anew.
 func (a *Agent) holds(f hook.Facts) (grant.Grant, bool) {
 	g, _, live := a.grants.Of(f.Key)
+	if !live && f.CredentialSpec != "" {
+		g, live = a.heldByDocker(f)
+	}
 	if !live || f.CredentialSpec == "" || g.Document != grant.Sum(f.CredentialSpec) {
 		return grant.Grant{}, false
 	}
@@ -155,6 +158,23 @@ func (a *Agent) holds(f hook.Facts) (grant.Grant, bool) {
 		}
 	}
 	return g, true
+}
+
+// heldByDocker finds the grant of a container that Docker runs by way of
+// containerd: it was admitted under its name there, and its document comes from
+// Docker's place.
+func (a *Agent) heldByDocker(f hook.Facts) (grant.Grant, bool) {
+	k, ok := f.Key.Docker()
+	if !ok {
+		return grant.Grant{}, false
+	}
+	sum := grant.Sum(f.CredentialSpec)
+	for _, g := range a.grants.AllOf(k) {
+		if g.Document == sum {
+			return g, true
+		}
+	}
+	return grant.Grant{}, false
 }
 
 // resolve fetches the credential spec that the container asks for and makes

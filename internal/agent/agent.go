@@ -72,11 +72,16 @@ type Agent struct {
 	refusals  refusals
 	confirmed confirmed
 	instances Instances // nil: nobody looks after them
+	verbs     map[string]Verb
+
+	sharing sync.Mutex
+	shares  map[string]*share // by place
 }
 
 var (
 	_ hook.Admitter = (*Agent)(nil)
 	_ hook.Tracker  = (*Agent)(nil)
+	_ hook.Sharer   = (*Agent)(nil)
 )
 
 // Options are what an agent needs for its life.
@@ -101,7 +106,7 @@ func New(o Options) (*Agent, error) {
 	if damaged > 0 {
 		o.Log.Warn("the journal of grants is damaged; the containers concerned cannot redeem until they are created again", "lines", damaged)
 	}
-	a := &Agent{grants: grants, decisions: newDecisions(), trail: o.Trail, log: o.Log, started: time.Now(), confirmed: waitFor(o.Runtimes)}
+	a := &Agent{grants: grants, decisions: newDecisions(), trail: o.Trail, log: o.Log, started: time.Now(), confirmed: waitFor(o.Runtimes), verbs: map[string]Verb{}, shares: map[string]*share{}}
 	a.Apply(o.Settings)
 	if err := a.trail.Write(audit.Record{Event: audit.AgentStarted, Reason: fmt.Sprintf("%d live grants", grants.Len())}); err != nil {
 		return nil, errors.Join(err, grants.Close())

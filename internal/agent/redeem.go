@@ -36,7 +36,7 @@ func (a *Agent) Redeem(ctx context.Context, peer *audit.Peer, authorize func() e
 	if !ok {
 		return nil, errGrantEnded
 	}
-	r = ofGrant(r, g)
+	r = a.ofHolders(audit.Record{Peer: peer}, g)
 	if err := a.confirmed.wait(ctx, g); err != nil {
 		return nil, err
 	}
@@ -56,10 +56,13 @@ func (a *Agent) Redeem(ctx context.Context, peer *audit.Peer, authorize func() e
 	}
 	r.Event, r.Version = audit.RedeemReleased, c.Version
 	return c, a.oneStep(func() error {
-		// The container may have gone while the secret was fetched.
-		if _, live := a.grants.Live(g); !live {
+		// The container may have gone while the secret was fetched. Where others
+		// share its document, it is theirs then.
+		if g, ok = a.grants.Redeemable(token); !ok {
 			return errGrantEnded
 		}
+		version := r.Version
+		r = a.ofHolders(audit.Record{Peer: peer, Event: audit.RedeemReleased, Version: version}, g)
 		if err := a.recordStaleSecret(r, c); err != nil {
 			return err
 		}

@@ -31,6 +31,14 @@ const (
 	VerbReap       = "reap"       // hcs.Request → hcs.Report
 )
 
+// Verb answers one verb of the control channel, whose caller is an administrator.
+// Its error wraps one of package fault's kinds.
+type Verb func(ctx context.Context, body json.RawMessage) (any, error)
+
+// Handle has f answer a verb that is none of this package's. Call it before the
+// agent serves.
+func (a *Agent) Handle(verb string, f Verb) { a.verbs[verb] = f }
+
 // admitTimeout bounds an admission. It is shorter than what the wrapper waits,
 // so that the reason which the user reads is the agent's.
 const admitTimeout = 15 * time.Second
@@ -223,6 +231,11 @@ func (a *Agent) command(ctx context.Context, peer *audit.Peer, req control.Reque
 			return nil, err
 		}
 		return a.reap(ctx, peer, q)
+	}
+	if f, ok := a.verbs[req.Verb]; ok {
+		ctx, cancel := context.WithTimeout(ctx, admitTimeout)
+		defer cancel()
+		return f(ctx, req.Body)
 	}
 	return nil, fmt.Errorf("the verb %.64q is none of this agent's: %w", req.Verb, errors.ErrUnsupported)
 }

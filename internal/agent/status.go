@@ -42,13 +42,26 @@ type Channel struct {
 
 // Hook is a connection to a runtime.
 type Hook struct {
-	Name      string    `json:"name"` // "containerd"
+	Name      string    `json:"name"` // "containerd", "docker"
 	Endpoint  string    `json:"endpoint"`
 	Connected bool      `json:"connected"`
-	Since     time.Time `json:"since,omitzero"`  // of the present state
-	Error     string    `json:"error,omitempty"` // why the last connection ended
-	Wrapper   bool      `json:"wrapper"`         // the shim wrapper was seen at work
-	Injects   bool      `json:"injects"`         // documents are given on create events, as a best effort
+	Since     time.Time `json:"since,omitzero"`   // of the present state
+	Error     string    `json:"error,omitempty"`  // why the last connection ended
+	Wrapper   bool      `json:"wrapper"`          // the shim wrapper was seen at work
+	Injects   bool      `json:"injects"`          // documents are given on create events, as a best effort
+	Gate      bool      `json:"gate,omitempty"`   // of Docker: dockerd asks the gate
+	Places    []Place   `json:"places,omitempty"` // of Docker: where credential specs are kept for it
+}
+
+// Place is where a credential spec is kept for a runtime.
+type Place struct {
+	Place      string    `json:"place"` // "file://webapp01.json"
+	Path       string    `json:"path,omitempty"`
+	Reference  string    `json:"reference"`
+	Kept       bool      `json:"kept"`             // what stands there is the agent's
+	Written    time.Time `json:"written,omitzero"` // absent: by an earlier agent
+	Containers int       `json:"containers"`       // that use it
+	Error      string    `json:"error,omitempty"`  // why it is not as its source has it
 }
 
 // Cache is the cache of plugin users in front of the stores, or that of

@@ -14,11 +14,13 @@ import (
 func (a *Agent) Ended(_ context.Context, k hook.Key, at time.Time, reason string) error {
 	a.decisions.removeBefore(k, at)
 	return a.oneStep(func() error {
-		g, _, ok := a.grants.Of(k)
-		if !ok || g.Created.After(at) {
-			return nil
+		var errs []error
+		for _, g := range a.grants.AllOf(k) {
+			if !g.Created.After(at) {
+				errs = append(errs, a.end(g, reason))
+			}
 		}
-		return a.end(g, reason)
+		return errors.Join(errs...)
 	})
 }
 
@@ -74,5 +76,6 @@ func (a *Agent) recordEnd(g grant.Grant, reason string) {
 func ofGrant(r audit.Record, g grant.Grant) audit.Record {
 	r.Container, r.Image, r.Reference, r.Digest = &g.Container, g.Image, g.Reference, g.Source
 	r.Domain, r.Account, r.Grant, r.Secret = g.Domain, g.Account, g.Name, g.Secret
+	r.Place = g.Place
 	return r
 }

@@ -47,6 +47,12 @@ const (
 	GrantRevoked Event = "grant.revoked"
 	// InstanceRemoved: a CCG instance whose container is gone is removed from HCS.
 	InstanceRemoved Event = "instance.removed"
+	// ContainerCreated: a container that asks for a gMSA was made, and may have
+	// it; it is admitted when it is started. Of runtimes that tell the two apart.
+	ContainerCreated Event = "container.created"
+	// ContainerRestarted: a runtime has started a container again by itself, which
+	// goes on with what it was admitted with.
+	ContainerRestarted Event = "container.restarted"
 	// SecretForgotten: somebody has the agent drop what it has cached of a secret,
 	// and why.
 	SecretForgotten Event = "secret.forgotten"
@@ -66,8 +72,8 @@ const (
 
 // Events are all events, in the order of a container's life.
 var Events = []Event{
-	AgentStarted, ConfigApplied, ConfigRejected, SpecStale, SecretStale, AdmitGranted, AdmitPassed, AdmitRefused, InjectionLost,
-	RedeemReleased, RedeemRefused, GrantRevoked, InstanceRemoved, SecretForgotten, ControlRefused, AgentStopped,
+	AgentStarted, ConfigApplied, ConfigRejected, SpecStale, SecretStale, ContainerCreated, AdmitGranted, AdmitPassed, AdmitRefused, InjectionLost,
+	RedeemReleased, RedeemRefused, ContainerRestarted, GrantRevoked, InstanceRemoved, SecretForgotten, ControlRefused, AgentStopped,
 }
 
 // Record is one line of the trail.
@@ -83,6 +89,7 @@ type Record struct {
 	Domain    string `json:"domain,omitempty"`    // DNS name of the credential spec's domain
 	Account   string `json:"account,omitempty"`   // the gMSA, without "$"
 	Grant     string `json:"grant,omitempty"`     // public name, not the token
+	Place     string `json:"place,omitempty"`     // where containers share the document
 
 	Secret  string `json:"secret,omitempty"`  // the secret's reference
 	Version string `json:"version,omitempty"` // the version of it that was released, is stale or was forgotten
@@ -111,7 +118,7 @@ const MaxLine = texts*maxField*6 + 1024
 
 // texts is how many texts a record has, its container's and its peer's
 // included.
-const texts = 15
+const texts = 16
 
 func clip(s string) string {
 	if len(s) <= maxField {
@@ -126,7 +133,7 @@ func clip(s string) string {
 
 func (r *Record) clip() {
 	r.Event = Event(clip(string(r.Event)))
-	for _, p := range []*string{&r.Image, &r.Reference, &r.Digest, &r.Domain, &r.Account, &r.Grant, &r.Secret, &r.Version, &r.Reason} {
+	for _, p := range []*string{&r.Image, &r.Reference, &r.Digest, &r.Domain, &r.Account, &r.Grant, &r.Place, &r.Secret, &r.Version, &r.Reason} {
 		*p = clip(strings.ToValidUTF8(*p, "\uFFFD"))
 	}
 	if r.Container != nil {

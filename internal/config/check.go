@@ -38,6 +38,7 @@ func (d *decoder) check(c *Config) {
 	d.allGiven("channels.plugin.images", c.Channels.Plugin.Images)
 	d.containerd(c.Containerd)
 	d.ccg(c.CCG)
+	d.docker(c.Docker)
 	for i, dir := range c.CredentialSpecs.Folders {
 		d.absolute(fmt.Sprintf("credential_specs.folders[%d]", i), dir)
 	}

@@ -15,11 +15,13 @@ import "time"
 // Config is the whole configuration, with every default filled in. Its yaml
 // tags are the names of the keys; docs/configuration.md describes them.
 type Config struct {
-	StateDir        string          `yaml:"state_dir"` // the agent's own folder: grants, local store, audit trail
-	Audit           Audit           `yaml:"audit"`
-	Channels        Channels        `yaml:"channels"`
-	Containerd      []Containerd    `yaml:"containerd"` // empty: no containerd is watched
-	CCG             CCG             `yaml:"ccg"`
+	StateDir   string       `yaml:"state_dir"` // the agent's own folder: grants, local store, audit trail
+	Audit      Audit        `yaml:"audit"`
+	Channels   Channels     `yaml:"channels"`
+	Containerd []Containerd `yaml:"containerd"` // empty: no containerd is watched
+	CCG        CCG          `yaml:"ccg"`
+
+	Docker          Docker          `yaml:"docker"`
 	CredentialSpecs CredentialSpecs `yaml:"credential_specs"`
 	Secrets         Secrets         `yaml:"secrets"`
 	Policy          Policy          `yaml:"policy"`
@@ -99,6 +101,45 @@ type CCG struct {
 
 // NoDocker is the CCG.Docker of a host without Docker.
 const NoDocker = "none"
+
+// Docker is the plain Docker whose containers are given credential specs.
+type Docker struct {
+	Enabled  Enabled               `yaml:"enabled"`
+	Endpoint string                `yaml:"endpoint"`       // of its API
+	Root     string                `yaml:"root,omitempty"` // its data folder; empty: as Docker says
+	Gate     DockerGate            `yaml:"gate"`
+	Refresh  DockerRefresh         `yaml:"refresh"`
+	Specs    map[string]DockerSpec `yaml:"specs,omitempty"` // by the name of the file, without ".json"
+}
+
+// DockerGate is the authorization plugin that dockerd asks.
+type DockerGate struct {
+	Endpoint string `yaml:"endpoint"` // pipe name or socket path; empty: the platform's
+}
+
+// DockerRefresh says how often the source of a credential spec is asked while
+// containers use it.
+type DockerRefresh struct {
+	Local  time.Duration `yaml:"local"`  // file://, registry://
+	Remote time.Duration `yaml:"remote"` // all others
+}
+
+// DockerSpec is a credential spec that is kept where Docker reads it.
+type DockerSpec struct {
+	Reference string `yaml:"reference"`          // where it is from
+	Secret    string `yaml:"secret,omitempty"`   // a secret reference; empty: the one that serves the domain
+	Registry  Switch `yaml:"registry,omitempty"` // it is kept in Docker's registry key, too
+}
+
+// Enabled says whether a part of the agent is at work.
+type Enabled string
+
+// The values of Enabled.
+const (
+	EnabledAuto  Enabled = "auto" // where there is something for it to do
+	EnabledTrue  Enabled = "true"
+	EnabledFalse Enabled = "false"
+)
 
 // CredentialSpecs are the settings of the credential-spec sources.
 type CredentialSpecs struct {

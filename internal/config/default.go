@@ -67,6 +67,12 @@ func (p platform) plain() *Config {
 			// A runtime that is restarted, or a host that is upgraded, is back by then.
 			Grace: 10 * time.Minute,
 		},
+		Docker: Docker{
+			Enabled: EnabledAuto,
+			// A folder of this host can be looked at every second; a server is
+			// asked as often as a cached document counts as fresh.
+			Refresh: DockerRefresh{Local: time.Second, Remote: 30 * time.Second},
+		},
 		AWS:          AWS{Credentials: AWSInstance},
 		DomainJoined: JoinedAuto,
 		Log:          Log{Level: LevelInfo, Format: FormatText},
@@ -90,6 +96,7 @@ func (p platform) complete(c *Config) {
 		c.Containerd, c.assumed = []Containerd{{}}, true
 	}
 	fill(&c.CCG.Docker, p.dockerAddress())
+	fill(&c.Docker.Endpoint, p.dockerEndpoint())
 	for i := range c.Containerd {
 		fill(&c.Containerd[i].Address, p.containerdAddress())
 		if c.Containerd[i].Inject == "" {
@@ -129,6 +136,14 @@ func (p platform) dockerAddress() string {
 		return `\\.\pipe\docker_engine`
 	}
 	return "/var/run/docker.sock"
+}
+
+// dockerEndpoint is the docker command's own default.
+func (p platform) dockerEndpoint() string {
+	if p.goos == "windows" {
+		return "npipe:////./pipe/docker_engine"
+	}
+	return "unix:///var/run/docker.sock"
 }
 
 func (p platform) programData() string {

@@ -91,6 +91,11 @@ func (v *Inject) UnmarshalText(text []byte) error {
 	return choose(v, text, InjectAuto, InjectAlways, InjectNever)
 }
 
+// UnmarshalText accepts the values of Enabled.
+func (v *Enabled) UnmarshalText(text []byte) error {
+	return choose(v, text, EnabledAuto, EnabledTrue, EnabledFalse)
+}
+
 // UnmarshalText accepts the values of Joined.
 func (v *Joined) UnmarshalText(text []byte) error {
 	return choose(v, text, JoinedAuto, JoinedYes, JoinedNo)

@@ -19,6 +19,7 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/hcs"
 	"github.com/gmsa-agent/gmsa-agent/hook"
 	"github.com/gmsa-agent/gmsa-agent/hook/containerd"
+	"github.com/gmsa-agent/gmsa-agent/hook/docker"
 	"github.com/gmsa-agent/gmsa-agent/internal/agent"
 	"github.com/gmsa-agent/gmsa-agent/internal/audit"
 	"github.com/gmsa-agent/gmsa-agent/internal/channel"
@@ -60,6 +61,7 @@ type daemon struct {
 	plugin  *channel.Listener
 	watches []*containerd.Watch
 	reaper  *hcs.Reaper
+	docker  *docker.Watch  // nil: none is watched
 	closers []func() error // in the order in which they were opened
 
 	mu      sync.Mutex
@@ -131,15 +133,20 @@ func (d *daemon) start(cfg *config.Config) error {
 	}
 	d.reaper = reaper(cfg, d.agent, d.watches, d.log)
 	d.agent.Serve(d.reaper)
+	d.watchDocker(cfg)
 	return nil
 }
 
 // watched are the runtimes that will report their containers.
 func watched(cfg *config.Config) []string {
-	if len(cfg.Containerd) == 0 {
-		return nil
+	var runtimes []string
+	if len(cfg.Containerd) > 0 {
+		runtimes = append(runtimes, containerd.Runtime)
 	}
-	return []string{containerd.Runtime}
+	if cfg.Docker.Enabled != config.EnabledFalse {
+		runtimes = append(runtimes, docker.Runtime)
+	}
+	return runtimes
 }
 
 func (d *daemon) listen(cfg *config.Config) (err error) {
@@ -300,6 +307,12 @@ func (d *daemon) serve(ctx context.Context, ready func()) error {
 		d.reaper.Run(ctx, d.agent.RecordRemoval)
 		return nil
 	})
+	if d.docker != nil {
+		part("the watch of Docker", func(ctx context.Context) error {
+			d.docker.Run(ctx)
+			return nil
+		})
+	}
 	part("the watch of the configuration", func(ctx context.Context) error {
 		d.running().Watch(ctx, d.changed)
 		return nil
@@ -347,11 +360,14 @@ func (d *daemon) changed(cfg *config.Config, err error) {
 		return
 	}
 	d.agent.Apply(settings)
+	if d.docker != nil {
+		d.docker.Configure(dockerSpecs(cfg.Docker))
+	}
 	d.reaper.Apply(timing(cfg))
 	d.agent.Note(audit.ConfigApplied, cfg.Path())
 	d.log.Info("configuration applied", "config", cfg.Path())
 	if d.waits(cfg) {
-		d.log.Warn("changes of state_dir, secrets.local, audit, channels, containerd, ccg.docker and log take effect at the agent's next start")
+		d.log.Warn("changes of state_dir, secrets.local, audit, channels, containerd, docker (but for its specs and refresh), ccg.docker and log take effect at the agent's next start")
 	}
 }
 
@@ -362,7 +378,9 @@ func (d *daemon) waits(cfg *config.Config) bool {
 
 // fixed are the settings that a running agent cannot change.
 func fixed(c *config.Config) any {
-	return []any{c.StateDir, c.Secrets.Local, c.Audit, c.Channels, c.Containerd, c.CCG.Docker, c.Log}
+	fixedDocker := c.Docker
+	fixedDocker.Specs, fixedDocker.Refresh = nil, config.DockerRefresh{}
+	return []any{c.StateDir, c.Secrets.Local, c.Audit, c.Channels, c.Containerd, fixedDocker, c.CCG.Docker, c.Log}
 }
 
 func (d *daemon) report(s *agent.Status, trail *audit.Log) {
@@ -380,6 +398,9 @@ func (d *daemon) report(s *agent.Status, trail *audit.Log) {
 	if d.reaper != nil && hcs.Supported() == nil {
 		ccg := d.reaper.Status()
 		s.CCG = &ccg
+	}
+	if d.docker != nil && d.docker.Visible() {
+		s.Hooks = append(s.Hooks, ofDocker(d.docker.Status()))
 	}
 	stats := d.cache.Stats()
 	s.Cache = agent.Cache{Entries: stats.Entries, Hits: stats.Hits, Misses: stats.Misses}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gmsa-agent/gmsa-agent/credspec/cache"
 	"github.com/gmsa-agent/gmsa-agent/hook/containerd"
+	"github.com/gmsa-agent/gmsa-agent/hook/docker"
 	"github.com/gmsa-agent/gmsa-agent/internal/agent"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 )
@@ -56,4 +57,15 @@ func ofWatch(s containerd.Status) agent.Hook {
 		Name: containerd.Runtime, Endpoint: s.Address, Connected: s.Connected, Since: s.Since, Error: s.LastError,
 		Wrapper: s.Wrapper, Injects: s.Injects,
 	}
+}
+
+func ofDocker(s docker.Status) agent.Hook {
+	h := agent.Hook{
+		Name: docker.Runtime, Endpoint: s.Endpoint, Connected: s.Connected, Since: s.Since, Error: s.LastError,
+		Gate: s.Gate, Injects: s.Connected && !s.Gate && len(s.Places) > 0,
+	}
+	for _, p := range s.Places {
+		h.Places = append(h.Places, agent.Place(p))
+	}
+	return h
 }
