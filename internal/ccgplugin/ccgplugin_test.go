@@ -248,7 +248,8 @@ func TestTheHeaderAndTheDocumentHaveTheTable(t *testing.T) {
 			}
 		}
 	}
-	if rows, defines := strings.Count(string(doc), "\n| `0x"), len(regexp.MustCompile(`(?m)^#define GMSA_E_`).FindAll(header, -1)); rows != len(Table) || defines != len(Table)-4 {
+	own, _, _ := strings.Cut(string(doc), "Where COM itself fails") // those are package activation's
+	if rows, defines := strings.Count(own, "\n| `0x"), len(regexp.MustCompile(`(?m)^#define GMSA_E_`).FindAll(header, -1)); rows != len(Table) || defines != len(Table)-4 {
 		t.Errorf("%d rows and %d definitions for %d results", rows, defines, len(Table))
 	}
 }

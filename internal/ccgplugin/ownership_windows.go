@@ -4,159 +4,194 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"unsafe"
 
 	"golang.org/x/sys/windows"
 	"golang.org/x/sys/windows/registry"
 )
 
-// withOwnership does what f does to a key. Windows lets administrators read
-// the key of CCG's plugins and not write to it; where f is refused for that,
-// the key is made Administrators' own while f is tried again, and then gets
-// back the owner and the access list that it had.
+// privileged does what f does to a key. Windows lets administrators read the
+// key of CCG's plugins and not write to it. Where f is refused for that, it is
+// tried again with the privileges by which backups are restored: a key that is
+// opened for that, with again, needs no right and none is changed. Where that
+// is refused too, the key is made Administrators' own for the moment.
 //
-// It needs SeTakeOwnershipPrivilege and SeRestorePrivilege, which elevated
-// administrators have.
-func withOwnership(key string, f func() error) error {
-	refused := f()
+// It needs SeRestorePrivilege, SeBackupPrivilege and, for the second,
+// SeTakeOwnershipPrivilege, which elevated administrators have.
+func privileged(key string, f func(options uint32) error) error {
+	refused := f(plainly)
 	if !errors.Is(refused, windows.ERROR_ACCESS_DENIED) {
 		return refused
 	}
-	restore, err := takeOwnership(key)
-	if err != nil {
-		return errors.Join(refused, fmt.Errorf(`take ownership of HKLM\%s: %w`, key, err))
-	}
-	err = f()
-	if restored := restore(); restored != nil {
-		err = errors.Join(err, fmt.Errorf(`give HKLM\%s back its owner and access list: %w`, key, restored))
-	}
-	return err
-}
-
-const ownership = windows.OWNER_SECURITY_INFORMATION | windows.DACL_SECURITY_INFORMATION
-
-// takeOwnership makes Administrators the key's owner and lets them write to it.
-func takeOwnership(key string) (restore func() error, err error) {
-	// Privileges are the thread's, so that the rest of the process does not
-	// have them meanwhile.
-	runtime.LockOSThread()
-	revert, err := enablePrivileges("SeTakeOwnershipPrivilege", "SeRestorePrivilege")
-	if err != nil {
-		runtime.UnlockOSThread()
-		return nil, err
-	}
-	done := func() error {
-		err := revert()
-		if err == nil {
-			runtime.UnlockOSThread() // else the thread ends with the goroutine
-		}
-		return err
-	}
-	before, err := securityOf(key)
-	if err != nil {
-		return nil, errors.Join(err, done())
-	}
-	admins, err := windows.CreateWellKnownSid(windows.WinBuiltinAdministratorsSid)
-	if err != nil {
-		return nil, errors.Join(err, done())
-	}
-	// From here on each step is allowed by the one before: the privilege lets
-	// us be the owner, the owner may write the list, the list lets us do f.
-	if err := setSecurity(key, windows.WRITE_OWNER, windows.OWNER_SECURITY_INFORMATION, admins, nil); err != nil {
-		return nil, errors.Join(err, done())
-	}
-	giveBack := func() error {
-		owner, _, err := before.Owner()
-		if err != nil {
+	err := withPrivileges(func() error {
+		if err := f(restoring); !errors.Is(err, windows.ERROR_ACCESS_DENIED) {
 			return err
 		}
-		dacl, _, err := before.DACL()
-		if err != nil {
-			return err
+		return asOwner(windowsKeeper{}, key, func() error { return f(plainly) })
+	})
+	if err != nil {
+		return errors.Join(refused, fmt.Errorf(`HKLM\%s with an administrator's privileges: %w`, key, err))
+	}
+	return nil
+}
+
+// How a key is opened.
+//
+// https://learn.microsoft.com/windows/win32/api/winreg/nf-winreg-regcreatekeyexw
+const (
+	plainly   uint32 = 0
+	restoring uint32 = 0x4 // REG_OPTION_BACKUP_RESTORE: access by privilege
+)
+
+// withPrivileges does f on a thread that alone has the privileges, so that the
+// rest of the process does not have them meanwhile. A panic of f is the
+// caller's, as without.
+func withPrivileges(f func() error) (err error) {
+	type result struct {
+		err      error
+		panicked any
+	}
+	results := make(chan result)
+	go func() {
+		var r result
+		// Locked and never unlocked where the token cannot be taken away again:
+		// then the thread ends with this goroutine.
+		runtime.LockOSThread()
+		defer func() {
+			r.panicked = recover()
+			if reverted := windows.RevertToSelf(); reverted != nil {
+				r.err = errors.Join(r.err, reverted)
+			} else {
+				runtime.UnlockOSThread()
+			}
+			results <- r
+		}()
+		if r.err = enablePrivileges("SeTakeOwnershipPrivilege", "SeRestorePrivilege", "SeBackupPrivilege"); r.err == nil {
+			r.err = f()
 		}
-		err = setSecurity(key, windows.WRITE_OWNER|windows.WRITE_DAC, ownership|protection(before), owner, dacl)
-		if errors.Is(err, registry.ErrNotExist) {
-			return nil // it was what f deleted
-		}
-		return err
+	}()
+	r := <-results
+	if r.panicked != nil {
+		panic(r.panicked)
 	}
-	if err := allowAll(key, before, admins); err != nil {
-		return nil, errors.Join(err, giveBack(), done())
-	}
-	return func() error { return errors.Join(giveBack(), done()) }, nil
-}
-
-// allowAll adds full control of the key for sid to the list that it has.
-func allowAll(key string, before *windows.SECURITY_DESCRIPTOR, sid *windows.SID) error {
-	dacl, _, err := before.DACL()
-	if err != nil {
-		return err
-	}
-	wider, err := windows.ACLFromEntries([]windows.EXPLICIT_ACCESS{{
-		AccessPermissions: windows.KEY_ALL_ACCESS,
-		AccessMode:        windows.GRANT_ACCESS,
-		Trustee: windows.TRUSTEE{
-			TrusteeForm:  windows.TRUSTEE_IS_SID,
-			TrusteeType:  windows.TRUSTEE_IS_GROUP,
-			TrusteeValue: windows.TrusteeValueFromSID(sid),
-		},
-	}}, dacl)
-	if err != nil {
-		return err
-	}
-	return setSecurity(key, windows.WRITE_DAC, windows.DACL_SECURITY_INFORMATION, nil, wider)
-}
-
-// protection keeps a list that did not inherit from doing so when it is set.
-func protection(sd *windows.SECURITY_DESCRIPTOR) windows.SECURITY_INFORMATION {
-	if control, _, err := sd.Control(); err == nil && control&windows.SE_DACL_PROTECTED != 0 {
-		return windows.PROTECTED_DACL_SECURITY_INFORMATION
-	}
-	return windows.UNPROTECTED_DACL_SECURITY_INFORMATION
-}
-
-func securityOf(key string) (*windows.SECURITY_DESCRIPTOR, error) {
-	k, err := registry.OpenKey(registry.LOCAL_MACHINE, key, windows.READ_CONTROL|view)
-	if err != nil {
-		return nil, err
-	}
-	defer k.Close()
-	return windows.GetSecurityInfo(windows.Handle(k), windows.SE_REGISTRY_KEY, ownership)
-}
-
-func setSecurity(key string, access uint32, what windows.SECURITY_INFORMATION, owner *windows.SID, dacl *windows.ACL) error {
-	k, err := registry.OpenKey(registry.LOCAL_MACHINE, key, access|view)
-	if err != nil {
-		return err
-	}
-	defer k.Close()
-	return windows.SetSecurityInfo(windows.Handle(k), windows.SE_REGISTRY_KEY, what, owner, nil, dacl, nil)
+	return r.err
 }
 
 // enablePrivileges gives the calling thread a token of its own in which the
-// privileges are enabled; revert takes it away.
-func enablePrivileges(names ...string) (revert func() error, err error) {
+// privileges are enabled.
+func enablePrivileges(names ...string) error {
 	if err := windows.ImpersonateSelf(windows.SecurityImpersonation); err != nil {
-		return nil, err
+		return err
 	}
 	var token windows.Token
-	err = windows.OpenThreadToken(windows.CurrentThread(), windows.TOKEN_ADJUST_PRIVILEGES|windows.TOKEN_QUERY, false, &token)
-	if err != nil {
-		return nil, errors.Join(err, windows.RevertToSelf())
+	if err := windows.OpenThreadToken(windows.CurrentThread(), windows.TOKEN_ADJUST_PRIVILEGES|windows.TOKEN_QUERY, false, &token); err != nil {
+		return err
 	}
 	defer token.Close()
 	for _, name := range names {
 		name16, err := windows.UTF16PtrFromString(name)
 		if err != nil {
-			return nil, errors.Join(err, windows.RevertToSelf())
+			return err
 		}
 		wanted := windows.Tokenprivileges{PrivilegeCount: 1}
 		wanted.Privileges[0].Attributes = windows.SE_PRIVILEGE_ENABLED
 		if err := windows.LookupPrivilegeValue(nil, name16, &wanted.Privileges[0].Luid); err != nil {
-			return nil, errors.Join(err, windows.RevertToSelf())
+			return fmt.Errorf("%s: %w", name, err)
 		}
 		if err := windows.AdjustTokenPrivileges(token, false, &wanted, 0, nil, nil); err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", name, err), windows.RevertToSelf())
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	return windows.RevertToSelf, nil
+	return nil
 }
+
+// windowsKeeper is the keeper of this host's keys.
+type windowsKeeper struct{}
+
+const ownership = windows.OWNER_SECURITY_INFORMATION | windows.DACL_SECURITY_INFORMATION
+
+func (windowsKeeper) security(key string) ([]byte, bool, error) {
+	k, err := registry.OpenKey(registry.LOCAL_MACHINE, key, windows.READ_CONTROL|view)
+	if errors.Is(err, registry.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	defer k.Close()
+	sd, err := windows.GetSecurityInfo(windows.Handle(k), windows.SE_REGISTRY_KEY, ownership)
+	if err != nil {
+		return nil, false, err
+	}
+	// Self-relative, as the function makes it: one piece of memory.
+	return append([]byte(nil), unsafe.Slice((*byte)(unsafe.Pointer(sd)), sd.Length())...), true, nil
+}
+
+func (windowsKeeper) setSecurity(key string, sd []byte) error {
+	return setSecurity(key, windows.WRITE_OWNER|windows.WRITE_DAC, ownership, sd)
+}
+
+func (windowsKeeper) setOwner(key string) error {
+	return setSecurity(key, windows.WRITE_OWNER, windows.OWNER_SECURITY_INFORMATION, descriptor{owner: sidAdministrators}.bytes())
+}
+
+func (windowsKeeper) setList(key string, sd []byte) error {
+	return setSecurity(key, windows.WRITE_DAC, windows.DACL_SECURITY_INFORMATION, sd)
+}
+
+// setSecurity gives a key what a descriptor says, to the byte. Nothing is
+// handed down to its subkeys, which SetSecurityInfo would do.
+func setSecurity(key string, access uint32, what windows.SECURITY_INFORMATION, b []byte) error {
+	d, err := readDescriptor(b)
+	if err != nil {
+		return err
+	}
+	k, err := registry.OpenKey(registry.LOCAL_MACHINE, key, access|view)
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	if what&windows.DACL_SECURITY_INFORMATION != 0 {
+		if d.protected {
+			what |= windows.PROTECTED_DACL_SECURITY_INFORMATION
+		} else {
+			what |= windows.UNPROTECTED_DACL_SECURITY_INFORMATION
+		}
+	}
+	return windows.SetKernelObjectSecurity(windows.Handle(k), what, (*windows.SECURITY_DESCRIPTOR)(unsafe.Pointer(&b[0])))
+}
+
+func (windowsKeeper) note(key string, sd []byte) error {
+	for _, made := range []string{keyProduct, keyOwnership} {
+		k, _, err := registry.CreateKey(registry.LOCAL_MACHINE, made, registry.QUERY_VALUE|view)
+		if err != nil {
+			return err
+		}
+		if err := k.Close(); err != nil {
+			return err
+		}
+	}
+	k, err := registry.OpenKey(registry.LOCAL_MACHINE, keyOwnership, registry.SET_VALUE|view)
+	if err != nil {
+		return err
+	}
+	// On the disk before the first change: a host may lose its power, too.
+	err = errors.Join(setRaw(k, key, Value{regBinary, sd}), flush(k))
+	return errors.Join(err, k.Close())
+}
+
+func (windowsKeeper) forget(key string) error { return forget(LocalMachine(), key) }
+
+// flush writes a key to the disk.
+//
+//	LSTATUS RegFlushKey([in] HKEY hKey);
+//
+// https://learn.microsoft.com/windows/win32/api/winreg/nf-winreg-regflushkey
+func flush(k registry.Key) error {
+	if result, _, _ := procRegFlushKey.Call(uintptr(k)); result != 0 {
+		return windows.Errno(result)
+	}
+	return nil
+}
+
+var procRegFlushKey = advapi32.NewProc("RegFlushKey")

@@ -14,87 +14,6 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 )
 
-// fakeRegistry has the keys that Windows has by itself.
-type fakeRegistry struct {
-	keys  map[string]map[string]Value
-	fail  int // the write that fails, from 1
-	wrote int
-}
-
-var errFull = errors.New("the disk is full")
-
-func newRegistry() *fakeRegistry {
-	return &fakeRegistry{keys: map[string]map[string]Value{
-		`SOFTWARE`: {}, `SOFTWARE\Classes`: {}, `SOFTWARE\Classes\CLSID`: {}, `SOFTWARE\Classes\AppID`: {},
-		`SYSTEM`: {}, `SYSTEM\CurrentControlSet`: {}, `SYSTEM\CurrentControlSet\Control`: {},
-	}}
-}
-
-func (r *fakeRegistry) write() error {
-	if r.wrote++; r.wrote == r.fail {
-		return errFull
-	}
-	return nil
-}
-
-func (r *fakeRegistry) Exists(key string) (bool, error) {
-	_, ok := r.keys[key]
-	return ok, nil
-}
-
-func (r *fakeRegistry) Create(key string) error {
-	if err := r.write(); err != nil {
-		return err
-	}
-	if _, ok := r.keys[key[:strings.LastIndexByte(key, '\\')]]; !ok {
-		return fmt.Errorf("%s has no parent", key)
-	}
-	if r.keys[key] == nil {
-		r.keys[key] = map[string]Value{}
-	}
-	return nil
-}
-
-func (r *fakeRegistry) Get(key, name string) (Value, bool, error) {
-	v, ok := r.keys[key][name]
-	return v, ok, nil
-}
-
-func (r *fakeRegistry) Set(key, name string, v Value) error {
-	if err := r.write(); err != nil {
-		return err
-	}
-	r.keys[key][name] = v
-	return nil
-}
-
-func (r *fakeRegistry) Unset(key, name string) error {
-	delete(r.keys[key], name)
-	return nil
-}
-
-func (r *fakeRegistry) RemoveEmpty(key string) error {
-	for other := range r.keys {
-		if strings.HasPrefix(other, key+`\`) {
-			return nil
-		}
-	}
-	if len(r.keys[key]) == 0 {
-		delete(r.keys, key)
-	}
-	return nil
-}
-
-func (r *fakeRegistry) Descriptor(sddl string) ([]byte, error) { return []byte(sddl), nil }
-
-func (r *fakeRegistry) snapshot() map[string]map[string]Value {
-	s := map[string]map[string]Value{}
-	for key, values := range r.keys {
-		s[key] = maps.Clone(values)
-	}
-	return s
-}
-
 const dll = `C:\Program Files\gmsa-agent\ccg-plugin-1.dll`
 
 func TestThePluginIsTheOneThatCredentialSpecsName(t *testing.T) {
@@ -113,13 +32,19 @@ func TestRegisterWritesWhatCOMAndCCGLookFor(t *testing.T) {
 		for name, v := range values {
 			data := v.text()
 			if v.Type == regBinary {
-				data = "binary " + string(v.Data)
+				d, err := readDescriptor(v.Data)
+				if err != nil {
+					t.Error(err)
+				}
+				data = "binary " + d.String()
 			}
-			got[key+":"+name] = data
+			if key != keyMarshaller {
+				got[key+":"+name] = data
+			}
 		}
 	}
 	const id = "{EF7D2B85-2E68-4AB9-A283-DC42D15AF0D4}"
-	const access = "binary O:BAG:BAD:(A;;0xb;;;SY)(A;;0xb;;;SU)(A;;0xb;;;BA)"
+	const access = "binary O:S-1-5-32-544D:(A;;0xb;;;S-1-5-18)(A;;0xb;;;S-1-5-6)(A;;0xb;;;S-1-5-32-544)"
 	want := map[string]string{
 		`SOFTWARE\Classes\CLSID\` + id + `:`:                              description,
 		`SOFTWARE\Classes\CLSID\` + id + `:AppID`:                         id,
@@ -134,9 +59,9 @@ func TestRegisterWritesWhatCOMAndCCGLookFor(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	found, err := Inspect(r)
-	if err != nil || found.Path != dll || len(found.Problems) != 0 {
-		t.Errorf("inspected as %+v, %v", found, err)
+	found, err := Compare(r, "")
+	if err != nil || found.Path != dll || found.Nothing || len(found.Differences) != 0 {
+		t.Errorf("compared as %+v, %v", found, err)
 	}
 }
 
@@ -145,7 +70,7 @@ func TestUnregisterRemovesExactlyWhatWasWritten(t *testing.T) {
 	r.keys[`SYSTEM\CurrentControlSet\Control\CCG`] = map[string]Value{}
 	r.keys[`SYSTEM\CurrentControlSet\Control\CCG\COMClasses`] = map[string]Value{}
 	r.keys[`SYSTEM\CurrentControlSet\Control\CCG\COMClasses\{other}`] = map[string]Value{"": text("x")}
-	before := r.snapshot()
+	before := r.state()
 	if err := Register(r, dll); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +78,7 @@ func TestUnregisterRemovesExactlyWhatWasWritten(t *testing.T) {
 		if err := Unregister(r); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(before, r.keys); diff != "" {
+		if diff := cmp.Diff(before, r.state()); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -189,18 +114,50 @@ func TestAFailedRegistrationLeavesTheRegistryAsItWas(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			before := r.snapshot()
+			before := r.state()
 			r.wrote, r.fail = 0, fail
 			err := Register(r, dll)
-			if r.wrote < fail {
+			if err == nil {
 				continue // fewer writes are needed over an earlier registration
 			}
 			if !errors.Is(err, errFull) || !strings.Contains(err.Error(), `HKLM\`) {
 				t.Errorf("write %d: got %v", fail, err)
 			}
-			if diff := cmp.Diff(before, r.keys); diff != "" {
+			if diff := cmp.Diff(before, r.state()); diff != "" {
 				t.Errorf("write %d, earlier=%t: %s", fail, earlier, diff)
 			}
+		}
+	}
+}
+
+func TestARegistrationThatWasKilledIsRecognisedAndHealed(t *testing.T) {
+	whole := newRegistry()
+	if err := Register(whole, dll); err != nil {
+		t.Fatal(err)
+	}
+	for kill := 1; kill <= whole.wrote; kill++ {
+		r := newRegistry()
+		r.killed = kill
+		func() {
+			defer func() {
+				if p := recover(); p != errKilled {
+					t.Errorf("write %d: recovered %v", kill, p)
+				}
+			}()
+			_ = Register(r, dll)
+		}()
+		found, err := Compare(r, dll)
+		if err != nil || len(found.Differences) == 0 {
+			t.Errorf("write %d: compared as %+v, %v", kill, found, err)
+		}
+		if ok, _ := r.Exists(keyAllowed); ok && kill < whole.wrote {
+			t.Errorf("write %d: CCG accepts half a registration", kill)
+		}
+		if err := Register(r, dll); err != nil {
+			t.Errorf("write %d: %v", kill, err)
+		}
+		if diff := cmp.Diff(whole.state(), r.state()); diff != "" {
+			t.Errorf("write %d: %s", kill, diff)
 		}
 	}
 }
@@ -214,23 +171,99 @@ func TestARelativePathIsNotRegistered(t *testing.T) {
 	}
 }
 
-func TestInspectNamesWhatIsMissingOrOther(t *testing.T) {
+func TestRegisteringAgainWritesNothing(t *testing.T) {
 	r := newRegistry()
-	if found, err := Inspect(r); err != nil || found.Path != "" || len(found.Problems) != 9 {
-		t.Errorf("unregistered: got %+v, %v", found, err)
-	}
 	if err := Register(r, dll); err != nil {
 		t.Fatal(err)
 	}
-	delete(r.keys[keyAllowed], "")
-	r.keys[keyServer]["ThreadingModel"] = text("Apartment")
-	found, err := Inspect(r)
-	if err != nil || len(found.Problems) != 2 || found.Path != dll {
-		t.Fatalf("got %+v, %v", found, err)
+	wrote := r.wrote
+	done, err := Heal(r, dll)
+	if err != nil || len(done) != 0 || r.wrote != wrote {
+		t.Errorf("%d writes, %v, %v", r.wrote-wrote, done, err)
 	}
-	for i, says := range []string{"ThreadingModel is not what", `COMClasses\{EF7D2B85-2E68-4AB9-A283-DC42D15AF0D4}: the default value is missing`} {
-		if !strings.Contains(found.Problems[i], says) {
-			t.Errorf("got %q, want it to say %q", found.Problems[i], says)
+}
+
+func TestAPlanIsWhatIsDoneAndDoesNothing(t *testing.T) {
+	r := newRegistry()
+	before := r.state()
+	planned, err := Plan(r, dll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, r.state()); diff != "" {
+		t.Error(diff)
+	}
+	done, err := Heal(r, dll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(planned, done); diff != "" {
+		t.Error(diff)
+	}
+	if planned, err = Unplan(r); err != nil {
+		t.Fatal(err)
+	}
+	if done, err = Remove(r); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(planned, done); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestASnapshotIsGoneBackTo(t *testing.T) {
+	for name, prepare := range map[string]func(r *fakeRegistry) error{
+		"nothing": func(*fakeRegistry) error { return nil },
+		"another DLL, flawed": func(r *fakeRegistry) error {
+			if err := Register(r, `C:\old\ccg-plugin-0.dll`); err != nil {
+				return err
+			}
+			r.keys[keyApp]["RunAs"] = text("Interactive User")
+			r.keys[keyClass+`\TreatAs`] = map[string]Value{"": text("{other}")}
+			delete(r.keys[keyServer], "ThreadingModel")
+			r.access[keyServer] = descriptor{owner: sidAdministrators, list: append(usual.list, access{aceAllow, 0, keyAll, "S-1-1-0"})}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRegistry()
+			if err := prepare(r); err != nil {
+				t.Fatal(err)
+			}
+			before := r.state()
+			s, err := Capture(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for what, change := range map[string]func() error{
+				"register": func() error { return Register(r, dll) }, "unregister": func() error { return Unregister(r) },
+			} {
+				if err := change(); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Restore(r); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(before, r.state()); diff != "" {
+					t.Errorf("after %s: %s", what, diff)
+				}
+			}
+		})
+	}
+}
+
+func TestAKeyOfTooManyKeysIsNotTakenApart(t *testing.T) {
+	r := newRegistry()
+	for i := range maxKeys {
+		for _, k := range []string{keyClass, fmt.Sprintf(`%s\%d`, keyClass, i)} {
+			r.keys[k] = map[string]Value{}
 		}
+	}
+	before := r.state()
+	if err := Register(r, dll); !errors.Is(err, fault.ErrMalformed) {
+		t.Errorf("got %v", err)
+	}
+	if diff := cmp.Diff(before, r.state()); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -1,9 +1,9 @@
 package ccgplugin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -35,13 +35,63 @@ func (localMachine) Exists(key string) (bool, error) {
 }
 
 func (localMachine) Create(key string) error {
-	return registryError("create", withOwnership(parentOf(key), func() error {
-		k, _, err := registry.CreateKey(registry.LOCAL_MACHINE, key, registry.QUERY_VALUE|view)
+	// Making a key is a right on its parent.
+	parent, _ := lastPart(key)
+	return registryError("create", privileged(parent, func(options uint32) error {
+		k, err := openOrCreate(key, registry.QUERY_VALUE, options)
 		if err != nil {
 			return err
 		}
 		return k.Close()
 	}))
+}
+
+// openOrCreate makes a key, or opens it if it is there.
+//
+//	LSTATUS RegCreateKeyExW([in] HKEY hKey, [in] LPCWSTR lpSubKey, DWORD Reserved,
+//		[in, optional] LPWSTR lpClass, [in] DWORD dwOptions, [in] REGSAM samDesired,
+//		[in, optional] const LPSECURITY_ATTRIBUTES lpSecurityAttributes,
+//		[out] PHKEY phkResult, [out, optional] LPDWORD lpdwDisposition);
+//
+// https://learn.microsoft.com/windows/win32/api/winreg/nf-winreg-regcreatekeyexw
+func openOrCreate(key string, access, options uint32) (registry.Key, error) {
+	name, err := windows.UTF16PtrFromString(key)
+	if err != nil {
+		return 0, err
+	}
+	var k registry.Key
+	result, _, _ := procRegCreateKeyExW.Call(uintptr(registry.LOCAL_MACHINE), uintptr(unsafe.Pointer(name)), 0, 0,
+		uintptr(options), uintptr(access|view), 0, uintptr(unsafe.Pointer(&k)), 0)
+	if result != 0 {
+		return 0, windows.Errno(result)
+	}
+	return k, nil
+}
+
+// toChange opens a key that is there to change it.
+func toChange(key string, access, options uint32) (registry.Key, error) {
+	if options == plainly {
+		return registry.OpenKey(registry.LOCAL_MACHINE, key, access|view)
+	}
+	if exists, err := (localMachine{}).Exists(key); err != nil || !exists {
+		return 0, cmp.Or(err, error(registry.ErrNotExist))
+	}
+	return openOrCreate(key, access, options)
+}
+
+func (localMachine) List(key string) (values, subkeys []string, err error) {
+	k, err := registry.OpenKey(registry.LOCAL_MACHINE, key, registry.QUERY_VALUE|registry.ENUMERATE_SUB_KEYS|view)
+	if errors.Is(err, registry.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, registryError("open", err)
+	}
+	defer k.Close()
+	if values, err = k.ReadValueNames(-1); err == nil {
+		subkeys, err = k.ReadSubKeyNames(-1)
+	}
+	return values, subkeys, registryError("list", err)
 }
 
 func (localMachine) Get(key, name string) (Value, bool, error) {
@@ -66,8 +116,8 @@ func (localMachine) Get(key, name string) (Value, bool, error) {
 }
 
 func (localMachine) Set(key, name string, v Value) error {
-	return registryError("write", withOwnership(key, func() error {
-		k, err := registry.OpenKey(registry.LOCAL_MACHINE, key, registry.SET_VALUE|view)
+	return registryError("write", privileged(key, func(options uint32) error {
+		k, err := toChange(key, registry.SET_VALUE, options)
 		if err != nil {
 			return err
 		}
@@ -100,11 +150,17 @@ func setRaw(k registry.Key, name string, v Value) error {
 //		[in] DWORD dwType, [in] const BYTE *lpData, [in] DWORD cbData);
 //
 // https://learn.microsoft.com/windows/win32/api/winreg/nf-winreg-regsetvalueexw
-var procRegSetValueExW = windows.NewLazySystemDLL("advapi32.dll").NewProc("RegSetValueExW")
+var procRegSetValueExW = advapi32.NewProc("RegSetValueExW")
+
+var (
+	advapi32            = windows.NewLazySystemDLL("advapi32.dll")
+	procRegCreateKeyExW = advapi32.NewProc("RegCreateKeyExW")
+	procNtDeleteKey     = windows.NewLazySystemDLL("ntdll.dll").NewProc("NtDeleteKey")
+)
 
 func (localMachine) Unset(key, name string) error {
-	err := withOwnership(key, func() error {
-		k, err := registry.OpenKey(registry.LOCAL_MACHINE, key, registry.SET_VALUE|view)
+	err := privileged(key, func(options uint32) error {
+		k, err := toChange(key, registry.SET_VALUE, options)
 		if err != nil {
 			return err
 		}
@@ -133,25 +189,44 @@ func (localMachine) RemoveEmpty(key string) error {
 		return nil
 	}
 	// Deleting is a right on the key itself, not on its parent.
-	err = withOwnership(key, func() error { return registry.DeleteKey(registry.LOCAL_MACHINE, key) })
+	err = privileged(key, func(options uint32) error {
+		if options == plainly {
+			return registry.DeleteKey(registry.LOCAL_MACHINE, key)
+		}
+		k, err := toChange(key, windows.DELETE, options)
+		if err != nil {
+			return err
+		}
+		return errors.Join(deleteKey(k), k.Close())
+	})
 	if errors.Is(err, registry.ErrNotExist) {
 		return nil
 	}
 	return registryError("delete", err)
 }
 
-func (localMachine) Descriptor(sddl string) ([]byte, error) {
-	sd, err := windows.SecurityDescriptorFromString(sddl)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", sddl, err)
+// deleteKey deletes a key that is open for it.
+//
+//	__kernel_entry NTSYSCALLAPI NTSTATUS NtDeleteKey([in] HANDLE KeyHandle);
+//
+// https://learn.microsoft.com/windows-hardware/drivers/ddi/wdm/nf-wdm-zwdeletekey
+func deleteKey(k registry.Key) error {
+	if status, _, _ := procNtDeleteKey.Call(uintptr(k)); status != 0 {
+		return windows.NTStatus(status).Errno()
 	}
-	// Self-relative, as the function makes it: one piece of memory.
-	return append([]byte(nil), unsafe.Slice((*byte)(unsafe.Pointer(sd)), sd.Length())...), nil
+	return nil
 }
 
-func parentOf(key string) string {
-	i := strings.LastIndexByte(key, '\\')
-	return key[:max(i, 0)]
+func (localMachine) Security(key string) ([]byte, error) {
+	sd, _, err := windowsKeeper{}.security(key)
+	return sd, registryError("read the access list", err)
+}
+
+func (localMachine) SetSecurity(key string, sd []byte) error {
+	// The privileges let an owner be named that the caller is not.
+	return registryError("write the access list", withPrivileges(func() error {
+		return windowsKeeper{}.setSecurity(key, sd)
+	}))
 }
 
 func registryError(what string, err error) error {
