@@ -26,6 +26,7 @@ func (s *session) app() *cli.App {
 		s.secretCommand(),
 		s.containersCommand(),
 		s.ccgCommand(),
+		s.pluginCommand(),
 		s.auditCommand(),
 		s.dockerGateCommand(),
 		s.configCommand(),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/credspec/file"
 	"github.com/gmsa-agent/gmsa-agent/credspec/https"
+	"github.com/gmsa-agent/gmsa-agent/internal/ccgplugin/activation"
 	"github.com/gmsa-agent/gmsa-agent/internal/channel"
 	"github.com/gmsa-agent/gmsa-agent/internal/config"
 	"github.com/gmsa-agent/gmsa-agent/internal/directory"
@@ -81,6 +83,15 @@ var hints = []struct {
 		return "to replace it, leave out --no-clobber: " + s.command
 	}},
 
+	{as[*platformError], func(s *session, _ error) string {
+		return "on the Windows host whose containers it is for: " + s.command
+	}},
+	{as[*unfitDLL], func(_ *session, err error) string {
+		e, _ := errors.AsType[*unfitDLL](err)
+		return e.difference.Remedy
+	}},
+	{either(as[*activation.Error], both(as[*pluginError], is(context.DeadlineExceeded))), ofActivation},
+
 	{as[*importExists], func(s *session, _ error) string {
 		return "to replace what is there: " + s.again("secret import --replace --identity KEYFILE FILE")
 	}},
@@ -126,7 +137,7 @@ var hints = []struct {
 	}, func(s *session, _ error) string {
 		return "give the folder and the file to administrators alone (docs/configuration.md, Permissions), then: " + s.command
 	}},
-	{either(is(fs.ErrPermission), both(either(either(aboutLocalSecret, as[*agentError]), as[*runError]), is(fault.ErrDenied))), func(s *session, _ error) string {
+	{either(is(fs.ErrPermission), both(either(either(aboutLocalSecret, as[*agentError]), either(as[*runError], as[*pluginError])), is(fault.ErrDenied))), func(s *session, _ error) string {
 		return fmt.Sprintf("run it as an administrator (%s): %s", administrator, s.command)
 	}},
 }

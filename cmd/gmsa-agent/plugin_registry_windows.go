@@ -1,0 +1,5 @@
+package main
+
+import "github.com/gmsa-agent/gmsa-agent/internal/ccgplugin"
+
+func localMachine() (ccgplugin.Registry, error) { return ccgplugin.LocalMachine(), nil }
