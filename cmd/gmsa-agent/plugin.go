@@ -40,8 +40,6 @@ type platformError struct{ because string }
 func (e *platformError) Error() string { return "unsupported on this platform, because " + e.because }
 func (e *platformError) Unwrap() error { return errors.ErrUnsupported }
 
-const flagDryRun = "dry-run"
-
 func dryRunFlag() cli.Flag {
 	return &cli.BoolFlag{Name: flagDryRun, Usage: "say what would be done, and do nothing"}
 }
