@@ -91,7 +91,8 @@ FUZZTIME ?= 10s
 # What others write, and what validates it. By count and not by time: a fuzzer
 # whose time is up in the wrong moment fails. Minimising a find is bounded too.
 FUZZ_SHORT = ./credspec:FuzzParseRef ./credspec:FuzzValidate ./credspec/manifest:FuzzRead \
-	./secrets:FuzzParseRef ./secrets:FuzzParseContent ./secrets:FuzzParseJSON ./internal/wire:FuzzReadRedeem
+	./secrets:FuzzParseRef ./secrets:FuzzParseContent ./secrets:FuzzParseJSON ./internal/wire:FuzzReadRedeem \
+	./internal/eventlog:FuzzAParameterIsOneBoundedLineOfText
 .PHONY: fuzz-short
 fuzz-short: ## the parsers of references, credential specs, manifests, secrets and redemptions, some seconds each
 	@for target in $(FUZZ_SHORT); do \

@@ -18,6 +18,7 @@ var windowsPackages = []string{
 	"./hook/bundle",
 	"./internal/ccgplugin",
 	"./internal/channel",
+	"./internal/eventlog",
 	"./internal/outbound",
 	"./internal/private",
 	"./secrets/local",
