@@ -59,12 +59,12 @@ static HRESULT STDMETHODCALLTYPE plugin_GetPasswordCredentials(ICcgDomainAuthCre
     if (password)
         *password = NULL;
     if (!domain || !user || !password)
-        return E_POINTER;
+        return goRefused(E_POINTER);
     if (!input)
-        return GMSA_E_NO_INPUT;
+        return goRefused(GMSA_E_NO_INPUT);
     units = wcsnlen(input, EDGE_MAX_INPUT + 1);
     if (units > EDGE_MAX_INPUT)
-        return GMSA_E_INPUT_TOO_LONG;
+        return goRefused(GMSA_E_INPUT_TOO_LONG);
     result = goGetPasswordCredentials((WCHAR *)input, units, &got);
     if (FAILED(result))
         return result;

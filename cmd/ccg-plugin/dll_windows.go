@@ -12,6 +12,7 @@ import "C"
 import (
 	"context"
 	"errors"
+	"fmt"
 	"syscall"
 	"unicode/utf16"
 	"unsafe"
@@ -21,6 +22,9 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/internal/ccgplugin"
 )
 
+// failures tells the event log of calls that failed.
+var failures ccgplugin.Reporter
+
 // goGetPasswordCredentials is the whole of GetPasswordCredentials but for
 // COM's own duties. It writes to out only together with S_OK.
 //
@@ -28,20 +32,41 @@ import (
 func goGetPasswordCredentials(input *C.WCHAR, units C.size_t, out *C.credentials) (result C.HRESULT) {
 	// A panic must not leave Go: it would end the plugin host, and with it
 	// every other container's call.
-	defer recovered(&result)
+	defer func() {
+		if p := recover(); p != nil {
+			// What was panicked with may hold a secret: only its type is told.
+			result = failed(fmt.Errorf("a fault of the plugin was caught (%T)", p))
+		}
+	}()
 	text := string(utf16.Decode(unsafe.Slice((*uint16)(input), int(units))))
 	release, err := ccgplugin.Redeem(context.Background(), ccgplugin.DialAgent, text)
 	if err != nil {
-		return com(ccgplugin.Result(err))
+		return failed(err)
 	}
 	made, err := ccgplugin.Marshal(taskMemory{}, &release)
 	if err != nil {
-		return com(ccgplugin.Result(err))
+		return failed(err)
 	}
 	out.domain = C.LPWSTR(unsafe.Pointer(made.Domain))
 	out.user = C.LPWSTR(unsafe.Pointer(made.User))
 	out.password = C.LPWSTR(unsafe.Pointer(made.Password))
 	return C.S_OK
+}
+
+// failed tells of a failure and is its result.
+func failed(err error) C.HRESULT {
+	failures.Report(err)
+	return com(ccgplugin.Result(err))
+}
+
+// goRefused tells of a call that com.c has refused, and returns its result.
+//
+//export goRefused
+func goRefused(result C.HRESULT) (same C.HRESULT) {
+	defer func() { _ = recover() }()
+	same = result
+	failed(&ccgplugin.Error{Result: ccgplugin.HRESULT(uint32(result)), Err: errors.New("the call itself")})
+	return same
 }
 
 // goRegister registers the DLL that is loaded at module.
