@@ -18,13 +18,20 @@ func (s *session) runCommand() *cli.Command {
 			}
 			cfg, err := s.config(c)
 			if err != nil {
+				tellNotStarted(err)
 				return err
 			}
 			log := s.logger(cfg.Log)
+			events := recorder(cfg.EventLog.Level, log)
+			defer func() {
+				if err := events.Close(); err != nil {
+					log.Warn("the last events may not have been written", "error", err)
+				}
+			}()
 			if taken := quiet.Taken(); len(taken) > 0 {
 				log.Warn("what libraries would print of requests shows secrets, and stays off", "environment", taken)
 			}
-			if err := daemon.Run(c.Context, cfg, thisBuild().Version, log, func() {}); err != nil {
+			if err := daemon.Run(c.Context, cfg, thisBuild().Version, log, func() {}, daemon.WithEvents(events)); err != nil {
 				return &runError{err}
 			}
 			return nil

@@ -42,7 +42,7 @@ func (v *verification) verdict(err error) (agent.Forget, bool) {
 		if !ok || !slices.Contains(wrongCredentials, said.Kind) {
 			return agent.Forget{}, false
 		}
-		forget.Version, forget.Reason = v.credential.Version, "verify: the directory refuses it: "+said.Kind.String()
+		forget.Version, forget.Reason = v.credential.Version, agent.RejectedByDirectory+": "+said.Kind.String()
 		return forget, true
 	}
 	authenticated := slices.ContainsFunc(v.steps, func(s directory.Step) bool { return s.Name == directory.StepAuthenticate && s.Err == nil })

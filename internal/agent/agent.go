@@ -69,6 +69,7 @@ type Agent struct {
 	log       *slog.Logger
 	started   time.Time
 	status    []func(*Status)
+	panicked  func(in, kind string)
 	refusals  refusals
 	confirmed confirmed
 	instances Instances // nil: nobody looks after them
@@ -95,6 +96,9 @@ type Options struct {
 	// containers may have gone meanwhile. Grants of other runtimes redeem at
 	// once, and end only when something says so.
 	Runtimes []string
+	// Panicked is told of a fault of the agent that was caught: what it was doing,
+	// and the type of what it panicked with. It may be nil.
+	Panicked func(in, kind string)
 }
 
 // New reads the grants of an earlier agent back and is ready to serve.
@@ -106,7 +110,7 @@ func New(o Options) (*Agent, error) {
 	if damaged > 0 {
 		o.Log.Warn("the journal of grants is damaged; the containers concerned cannot redeem until they are created again", "lines", damaged)
 	}
-	a := &Agent{grants: grants, decisions: newDecisions(), trail: o.Trail, log: o.Log, started: time.Now(), confirmed: waitFor(o.Runtimes), verbs: map[string]Verb{}, shares: map[string]*share{}}
+	a := &Agent{grants: grants, decisions: newDecisions(), trail: o.Trail, log: o.Log, started: time.Now(), confirmed: waitFor(o.Runtimes), verbs: map[string]Verb{}, shares: map[string]*share{}, panicked: o.Panicked}
 	a.Apply(o.Settings)
 	if err := a.trail.Write(audit.Record{Event: audit.AgentStarted, Reason: fmt.Sprintf("%d live grants", grants.Len())}); err != nil {
 		return nil, errors.Join(err, grants.Close())

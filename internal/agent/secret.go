@@ -35,6 +35,10 @@ type Forget struct {
 	Reason  string `json:"reason,omitempty"`
 }
 
+// RejectedByDirectory is how the reason of a [Forget] begins that is the
+// directory's: it does not accept what the secret holds.
+const RejectedByDirectory = "verify: the directory refuses it"
+
 // Forgotten says what was dropped.
 type Forgotten struct {
 	Secret    string `json:"secret"`            // canonical reference

@@ -135,7 +135,11 @@ func (a *Agent) recovered(what string, err *error) {
 	if p == nil {
 		return
 	}
-	a.log.Error("panic", "in", what, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+	kind := fmt.Sprintf("%T", p)
+	a.log.Error("panic", "in", what, "type", kind, "stack", string(debug.Stack()))
+	if a.panicked != nil {
+		a.panicked(what, kind)
+	}
 	*err = fmt.Errorf("%s failed inside the agent; its log has more", what)
 }
 

@@ -31,6 +31,7 @@ type Config struct {
 	DomainJoined    Joined          `yaml:"domain_joined"`
 	Adopt           []string        `yaml:"adopt"` // CLSIDs of other CCG plugins, as CanonicalGUID writes them
 	Log             Log             `yaml:"log"`
+	EventLog        EventLog        `yaml:"event_log"`
 
 	path   string
 	digest digest
@@ -405,4 +406,20 @@ const (
 	LevelInfo  Level = "info"
 	LevelWarn  Level = "warn"
 	LevelError Level = "error"
+)
+
+// EventLog says which of the agent's events go to Windows' Event Log.
+type EventLog struct {
+	Level EventLevel `yaml:"level"`
+}
+
+// EventLevel is the least severity of the events that are written.
+type EventLevel string
+
+// The values of EventLevel.
+const (
+	EventInfo  EventLevel = "info"
+	EventWarn  EventLevel = "warn"
+	EventError EventLevel = "error"
+	EventOff   EventLevel = "off" // none is written
 )

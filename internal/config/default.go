@@ -76,6 +76,7 @@ func (p platform) plain() *Config {
 		AWS:          AWS{Credentials: AWSInstance},
 		DomainJoined: JoinedAuto,
 		Log:          Log{Level: LevelInfo, Format: FormatText},
+		EventLog:     EventLog{Level: EventInfo},
 	}
 	if p.goos == "windows" {
 		c.StateDir = join(p.programData(), "gmsa-agent")

@@ -156,7 +156,7 @@ nonsense: 1
 		`c.yaml:32:9: adopt[0]: is a mapping, must be a single value`,
 		`c.yaml:32:17: adopt[1]: "{0}" is not a GUID such as {EF7D2B85-2E68-4AB9-A283-DC42D15AF0D4}`,
 		`c.yaml:34:9: log.level: has no value: give it a single value, or remove the key`,
-		`c.yaml:35:1: nonsense: unknown key: known here are state_dir, audit, channels, containerd, ccg, docker, credential_specs, secrets, policy, directory, aws, kubernetes, domain_joined, adopt, log`,
+		`c.yaml:35:1: nonsense: unknown key: known here are state_dir, audit, channels, containerd, ccg, docker, credential_specs, secrets, policy, directory, aws, kubernetes, domain_joined, adopt, log, event_log`,
 	}
 	if err == nil {
 		t.Fatal("accepted")

@@ -142,6 +142,11 @@ func (v *Level) UnmarshalText(text []byte) error {
 	return choose(v, text, LevelDebug, LevelInfo, LevelWarn, LevelError)
 }
 
+// UnmarshalText accepts the values of EventLevel.
+func (v *EventLevel) UnmarshalText(text []byte) error {
+	return choose(v, text, EventInfo, EventWarn, EventError, EventOff)
+}
+
 // Level makes it a [slog.Leveler].
 func (v Level) Level() slog.Level {
 	switch v {

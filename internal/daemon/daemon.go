@@ -24,25 +24,41 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/internal/audit"
 	"github.com/gmsa-agent/gmsa-agent/internal/channel"
 	"github.com/gmsa-agent/gmsa-agent/internal/config"
+	"github.com/gmsa-agent/gmsa-agent/internal/eventlog"
 	"github.com/gmsa-agent/gmsa-agent/internal/locked"
 	"github.com/gmsa-agent/gmsa-agent/internal/private"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 	"github.com/gmsa-agent/gmsa-agent/secrets/stores"
 )
 
+// Option is more that an agent is run with.
+type Option func(*daemon)
+
+// WithEvents has the agent write its events. The recorder is the caller's to
+// close.
+func WithEvents(r *eventlog.Recorder) Option { return func(d *daemon) { d.events = r } }
+
 // Run runs the agent until ctx ends. Ready is called once, when it serves. The
 // error says what it could not start with, or which part ended on its own.
-func Run(ctx context.Context, cfg *config.Config, version string, log *slog.Logger, ready func()) (err error) {
-	d := &daemon{log: log, version: version}
+func Run(ctx context.Context, cfg *config.Config, version string, log *slog.Logger, ready func(), options ...Option) (err error) {
+	d := &daemon{log: log, version: version, registration: pluginRegistration}
+	for _, o := range options {
+		o(d)
+	}
 	if err := errors.Join(locked.NoDump(), lockable()); err != nil {
 		// Worth knowing, and no reason to leave containers without an identity.
 		log.Warn("passwords in memory are less protected than they could be", "error", err)
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 	if err := d.start(cfg); err != nil {
+		d.events.Record(eventlog.Entry{ID: eventlog.AgentStartFailed, Params: []string{err.Error()}})
 		return err
 	}
-	return d.serve(ctx, ready)
+	err = d.serve(ctx, ready)
+	if err != nil {
+		d.events.Record(eventlog.Entry{ID: eventlog.AgentEnded, Params: []string{err.Error()}})
+	}
+	return err
 }
 
 // lockable says whether the system locks memory for secrets.
@@ -63,6 +79,9 @@ type daemon struct {
 	reaper  *hcs.Reaper
 	docker  *docker.Watch  // nil: none is watched
 	closers []func() error // in the order in which they were opened
+	events  *eventlog.Recorder
+
+	registration func() (problem string, err error) // of the plugin
 
 	mu      sync.Mutex
 	cfg     *config.Config
@@ -114,7 +133,10 @@ func (d *daemon) start(cfg *config.Config) error {
 		defer d.mu.Unlock()
 		return errors.Join(d.cache.Close(), d.stores.Close(), d.specs.Close())
 	})
-	d.agent, err = agent.New(agent.Options{StateDir: cfg.StateDir, Trail: trail, Log: d.log, Settings: settings, Runtimes: watched(cfg)})
+	d.agent, err = agent.New(agent.Options{
+		StateDir: cfg.StateDir, Trail: &eventTrail{Trail: trail, events: d.events}, Log: d.log, Settings: settings, Runtimes: watched(cfg),
+		Panicked: d.panicked,
+	})
 	if err != nil {
 		return err
 	}
@@ -135,6 +157,10 @@ func (d *daemon) start(cfg *config.Config) error {
 	d.agent.Serve(d.reaper)
 	d.watchDocker(cfg)
 	return nil
+}
+
+func (d *daemon) panicked(in, kind string) {
+	d.events.Record(eventlog.Entry{ID: eventlog.AgentPanicked, Subject: in + " " + kind, Params: []string{in, kind}})
 }
 
 // watched are the runtimes that will report their containers.
@@ -317,7 +343,9 @@ func (d *daemon) serve(ctx context.Context, ready func()) error {
 		d.running().Watch(ctx, d.changed)
 		return nil
 	})
+	part("the look at what may go wrong", d.watchHealth)
 	cfg := d.running()
+	d.events.Record(eventlog.Entry{ID: eventlog.AgentReady, Params: []string{d.version, cfg.Path(), cfg.Audit.File}})
 	d.log.Info("ready", "version", d.version, "control", d.control.Addr().String(), "plugin", d.plugin.Addr().String(), "config", cfg.Path(), "audit", cfg.Audit.File)
 	ready()
 	<-ctx.Done()
@@ -367,7 +395,7 @@ func (d *daemon) changed(cfg *config.Config, err error) {
 	d.agent.Note(audit.ConfigApplied, cfg.Path())
 	d.log.Info("configuration applied", "config", cfg.Path())
 	if d.waits(cfg) {
-		d.log.Warn("changes of state_dir, secrets.local, audit, channels, containerd, docker (but for its specs and refresh), ccg.docker and log take effect at the agent's next start")
+		d.log.Warn("changes of state_dir, secrets.local, audit, channels, containerd, docker (but for its specs and refresh), ccg.docker, log and event_log take effect at the agent's next start")
 	}
 }
 
@@ -380,7 +408,7 @@ func (d *daemon) waits(cfg *config.Config) bool {
 func fixed(c *config.Config) any {
 	fixedDocker := c.Docker
 	fixedDocker.Specs, fixedDocker.Refresh = nil, config.DockerRefresh{}
-	return []any{c.StateDir, c.Secrets.Local, c.Audit, c.Channels, c.Containerd, fixedDocker, c.CCG.Docker, c.Log}
+	return []any{c.StateDir, c.Secrets.Local, c.Audit, c.Channels, c.Containerd, fixedDocker, c.CCG.Docker, c.Log, c.EventLog}
 }
 
 func (d *daemon) report(s *agent.Status, trail *audit.Log) {
