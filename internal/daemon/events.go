@@ -81,6 +81,12 @@ func ofRecord(r audit.Record) (e eventlog.Entry, ok bool) {
 		repeats(r.Image, r.Reference)
 	case audit.GrantRevoked:
 		write(eventlog.GrantRevoked, container, r.Reason, gmsa, r.Grant)
+	case audit.ContainerCreated:
+		write(eventlog.ContainerCreated, container, r.Image, r.Reference)
+		repeats(r.Image, r.Reference)
+	case audit.ContainerRestarted:
+		write(eventlog.ContainerRestarted, container, r.Reason, gmsa, r.Grant)
+		repeats(r.Image, r.Reference)
 	case audit.RedeemReleased:
 		write(eventlog.RedeemReleased, container, gmsa, r.Secret, r.Version, r.Grant, peer.Image, pid, peer.User)
 	case audit.RedeemRefused:

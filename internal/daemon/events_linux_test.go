@@ -21,7 +21,6 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/credspec/credspectest"
 	"github.com/gmsa-agent/gmsa-agent/hcs"
 	"github.com/gmsa-agent/gmsa-agent/hook"
-	"github.com/gmsa-agent/gmsa-agent/hook/containerd"
 	"github.com/gmsa-agent/gmsa-agent/internal/agent"
 	"github.com/gmsa-agent/gmsa-agent/internal/audit"
 	"github.com/gmsa-agent/gmsa-agent/internal/channel"
@@ -369,13 +368,19 @@ var produced = []struct {
 			h.until(eventlog.PluginHealed)
 		}))
 	}},
+	{"Docker creates a container, and starts it again", []eventlog.ID{eventlog.ContainerCreated, eventlog.ContainerRestarted}, func(h *eventHost) {
+		h.must(h.agent.Created(asks("c1", "file://web.json")))
+		_, err := h.agent.Admit(h.t.Context(), asks("c1", "file://web.json"))
+		h.must(err)
+		h.must(h.agent.Reread(h.t.Context(), container("c1"), time.Now(), "its restart policy says so"))
+	}},
 	{"a CCG instance has leaked", []eventlog.ID{eventlog.InstanceRemoved}, func(h *eventHost) {
 		h.must(h.agent.RecordRemoval(hcs.Removal{ID: "c1", Place: "containerd/k8s.io", Reason: "its container is gone"}))
 	}},
 	{"containerd goes and comes back", []eventlog.ID{eventlog.RuntimeLost, eventlog.RuntimeBack}, func(h *eventHost) {
 		seen := &health{events: h.events, runtimes: map[string]bool{}}
 		for _, connected := range []bool{false, true, true, false, false, true} {
-			seen.connected(containerd.Status{Address: "/run/containerd/containerd.sock", Connected: connected, LastError: "EOF"})
+			seen.connected(connection{"containerd", "/run/containerd/containerd.sock", connected, "EOF"})
 		}
 	}},
 }

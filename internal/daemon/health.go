@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gmsa-agent/gmsa-agent/hook/containerd"
+	"github.com/gmsa-agent/gmsa-agent/hook/docker"
 	"github.com/gmsa-agent/gmsa-agent/internal/eventlog"
 )
 
@@ -22,7 +23,7 @@ type health struct {
 	registration func() (problem string, err error)
 
 	stores, sources map[string]bool // failing, by scheme
-	runtimes        map[string]bool // connected, by address
+	runtimes        map[string]bool // connected, by address; those that once were
 	broken          string          // the plugin's registration: why
 }
 
@@ -58,7 +59,12 @@ func (d *daemon) look(h *health) {
 		h.answers(h.sources, scheme, request{s.LastFailure, s.LastSuccess, s.LastError}, eventlog.SourceFailing, eventlog.SourceRecovered)
 	}
 	for _, w := range d.watches {
-		h.connected(w.Status())
+		s := w.Status()
+		h.connected(connection{containerd.Runtime, s.Address, s.Connected, s.LastError})
+	}
+	if d.docker != nil {
+		s := d.docker.Status()
+		h.connected(connection{docker.Runtime, s.Endpoint, s.Connected, s.LastError})
 	}
 	h.registered()
 }
@@ -76,18 +82,25 @@ func (h *health) answers(failing map[string]bool, scheme string, r request, lost
 	failing[scheme] = fails
 }
 
+// connection is that of a watch to its runtime.
+type connection struct {
+	runtime, address string
+	up               bool
+	err              string // why the last one ended
+}
+
 // connected tells of a runtime that was connected and is not, and of its return.
 // One that was never connected may not be meant to run.
-func (h *health) connected(s containerd.Status) {
-	was, known := h.runtimes[s.Address]
+func (h *health) connected(c connection) {
+	was, known := h.runtimes[c.address]
 	switch {
-	case known && was && !s.Connected:
-		h.events.Record(eventlog.Entry{ID: eventlog.RuntimeLost, Subject: s.Address, Params: []string{containerd.Runtime, s.Address, s.LastError}})
-	case known && !was && s.Connected:
-		h.events.Record(eventlog.Entry{ID: eventlog.RuntimeBack, Subject: s.Address, Params: []string{containerd.Runtime, s.Address}})
+	case was && !c.up:
+		h.events.Record(eventlog.Entry{ID: eventlog.RuntimeLost, Subject: c.address, Params: []string{c.runtime, c.address, c.err}})
+	case known && !was && c.up:
+		h.events.Record(eventlog.Entry{ID: eventlog.RuntimeBack, Subject: c.address, Params: []string{c.runtime, c.address}})
 	}
-	if known || s.Connected {
-		h.runtimes[s.Address] = s.Connected
+	if known || c.up {
+		h.runtimes[c.address] = c.up
 	}
 }
 

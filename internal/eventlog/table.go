@@ -45,6 +45,9 @@ const (
 	InjectionLost ID = 2003
 	GrantRevoked  ID = 2004
 
+	ContainerCreated   ID = 2010
+	ContainerRestarted ID = 2011
+
 	RedeemReleased ID = 3000
 	RedeemRefused  ID = 3001
 	RedeemStranger ID = 3002
@@ -107,6 +110,11 @@ var Table = []Event{
 	{GrantRevoked, Information, "grant.revoked", "A grant ended; its container gets no more credentials.\r\n\r\nContainer: %1\r\nReason: %2\r\nAccount: %3\r\nGrant: %4",
 		[]string{"container", "reason", "gMSA", "grant"}, ""},
 
+	{ContainerCreated, Information, "container.created", "A container that asks for a gMSA was created. It is admitted when it is started.\r\n\r\nContainer: %1\r\nImage: %2\r\nCredential spec: %3",
+		[]string{"container", "image", "credential spec"}, ""},
+	{ContainerRestarted, Information, "container.restarted", "A container was started again by its runtime, and goes on with what it was admitted with.\r\n\r\nContainer: %1\r\nReason: %2\r\nAccount: %3\r\nGrant: %4",
+		[]string{"container", "reason", "gMSA", "grant"}, ""},
+
 	{RedeemReleased, Information, "redeem.released", "The plugin user of a container's gMSA was released to Container Credential Guard's plugin host.\r\n\r\nContainer: %1\r\nAccount: %2\r\nSecret: %3\r\nVersion: %4\r\nGrant: %5\r\nPlugin host: %6, process %7, user %8",
 		[]string{"container", "gMSA", "secret", "secret's version", "grant", "program", "process ID", "user's SID"}, ""},
 	{RedeemRefused, Error, "redeem.refused", "Container Credential Guard asked for a container's plugin user and got nothing: the container has no identity.\r\n\r\nContainer: %1\r\nReason: %2\r\n\r\nAccount: %3\r\nSecret: %4\r\nGrant: %5",
@@ -139,7 +147,7 @@ var Table = []Event{
 	{InstanceRemoved, Information, "instance.removed", "What HCS keeps for Container Credential Guard of a container that is gone is removed.\r\n\r\nContainer: %1\r\nReason: %2\r\nBy: %3",
 		[]string{"container", "reason", "administrator's SID, if one asked for it"}, ""},
 
-	{RuntimeLost, Warning, "runtime.lost", "The connection to %1 at %2 is lost: %3\r\n\r\nUntil it is back the agent does not see containers end, and gives no document to those that have no wrapper.",
+	{RuntimeLost, Warning, "runtime.lost", "The connection to %1 at %2 is lost: %3\r\n\r\nUntil it is back the agent does not see containers end, and gives no document to those that are given it by the watch alone.",
 		[]string{"runtime", "address", "cause"}, "If it does not come back by itself, see whether the runtime is running: `gmsa-agent status`"},
 	{RuntimeBack, Information, "runtime.back", "The connection to %1 at %2 is back.",
 		[]string{"runtime", "address"}, ""},
