@@ -22,6 +22,7 @@ type Container struct {
 	Annotations    map[string]string
 	Labels         map[string]string
 	CredentialSpec string   // windows.credentialSpec; empty: absent
+	HyperV         bool     // in a utility VM of its own
 	Args           []string // nil: some command; nothing runs in the container
 }
 
@@ -35,6 +36,9 @@ func (c Container) spec() ([]byte, error) {
 	windows := map[string]any{"layerFolders": []string{layersFolder + `\base`, layersFolder + `\scratch`}}
 	if c.CredentialSpec != "" {
 		windows["credentialSpec"] = c.CredentialSpec
+	}
+	if c.HyperV {
+		windows["hyperv"] = map[string]any{}
 	}
 	return json.Marshal(map[string]any{
 		"ociVersion":  "1.1.0",

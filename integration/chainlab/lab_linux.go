@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gmsa-agent/gmsa-agent/integration/ccgdouble"
+	"github.com/gmsa-agent/gmsa-agent/integration/guestdouble"
 	"github.com/gmsa-agent/gmsa-agent/integration/hcsdouble"
 	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 	"github.com/gmsa-agent/gmsa-agent/integration/winelab"
@@ -61,6 +62,9 @@ type Options struct {
 	// Server 2022. Builds below 17763 make hcsshim speak HCS's schema 1.
 	Build int
 
+	// HyperV makes the lab's shim one that can make utility VMs; see HyperVShim.
+	HyperV bool
+
 	// ProcessLife is how long a container's process lives by itself; 0 means
 	// until it is killed.
 	ProcessLife time.Duration
@@ -80,6 +84,7 @@ type Lab struct {
 
 	report    lab.Reporter
 	withAgent bool
+	guest     *guestdouble.Guest // nil: no utility VMs
 
 	containerd, agent           *lab.Process
 	containerdPlugs, agentPlugs []*winelab.Plug
@@ -99,11 +104,22 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 		hcsdouble.EnvCCG + "=" + ccgProgram,
 		hcsdouble.EnvProcess + "=" + strconv.FormatInt(o.ProcessLife.Milliseconds(), 10),
 	}
+	var guest *guestdouble.Guest
+	if o.HyperV {
+		var err error
+		if guest, err = guestdouble.Start(); err != nil {
+			return nil, err
+		}
+		env = append(env, envGuest+"="+guest.Addr())
+	}
 	w, err := winelab.Start(ctx, winelab.Options{Env: env})
 	if err != nil {
+		if guest != nil {
+			err = errors.Join(err, guest.Close())
+		}
 		return nil, err
 	}
-	l := &Lab{Lab: w, report: o.Report, withAgent: o.Agent != nil}
+	l := &Lab{Lab: w, report: o.Report, withAgent: o.Agent != nil, guest: guest}
 	if err := l.start(ctx, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the chain lab: %w", err), l.Stop())
 	}
@@ -119,6 +135,9 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 		{"containerd " + containerdVersion + " and runhcs shim " + hcsshimVersion + " installed", l.installPrograms},
 		{"HCS double and CCG double installed", func(ctx context.Context) error { return l.installDoubles(ctx, o.CCG) }},
 		{"host prepared", func(ctx context.Context) error { return l.prepareHost(ctx, o.Build) }},
+	}
+	if o.HyperV {
+		stages = append(stages, stage{"shim and image layer of Hyper-V isolation", l.prepareUtilityVM})
 	}
 	if o.Agent != nil {
 		stages = append(stages, stage{"agent, shim wrapper and CCG plugin installed",
@@ -142,13 +161,22 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 // template's.
 func (l *Lab) prepareHost(ctx context.Context, build int) error {
 	if build != 0 {
-		for _, name := range []string{"CurrentBuild", "CurrentBuildNumber"} {
-			if err := l.SetString(ctx, `HKLM\Software\Microsoft\Windows NT\CurrentVersion`, name, strconv.Itoa(build)); err != nil {
-				return err
-			}
+		if err := l.SetBuild(ctx, build); err != nil {
+			return err
 		}
 	}
 	return l.makeLayers()
+}
+
+// SetBuild changes the Windows build that the host presents to programs that
+// are started from now on; a shim is started for each container.
+func (l *Lab) SetBuild(ctx context.Context, build int) error {
+	for _, name := range []string{"CurrentBuild", "CurrentBuildNumber"} {
+		if err := l.SetString(ctx, `HKLM\Software\Microsoft\Windows NT\CurrentVersion`, name, strconv.Itoa(build)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // installDoubles builds the doubles of HCS and CCG.
@@ -272,11 +300,23 @@ func (l *Lab) Stop() error {
 	if l == nil {
 		return nil
 	}
-	return l.Lab.Stop()
+	err := l.Lab.Stop()
+	if l.guest != nil {
+		err = errors.Join(err, l.guest.Close())
+	}
+	return err
 }
 
 // KillContainerd kills containerd, as a crash does. Shims and containers go on.
 func (l *Lab) KillContainerd() { l.kill(l.containerd, l.containerdPlugs) }
+
+// KillShims kills the shims of all containers, as a crash does.
+func (l *Lab) KillShims(ctx context.Context) error {
+	if out, err := l.Command(ctx, "taskkill.exe", "/f", "/im", shimName).CombinedOutput(); err != nil {
+		return fmt.Errorf("taskkill: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
 
 // plug plugs the pipes of a program that was just started.
 func (l *Lab) plug(ctx context.Context, pipes ...string) ([]*winelab.Plug, error) {

@@ -79,6 +79,9 @@ func Setup(ctx context.Context, report lab.Reporter) error {
 			return fmt.Errorf("set up the chain lab: %w", err)
 		}
 	}
+	if _, err := HyperVShim(ctx); err != nil {
+		return fmt.Errorf("set up the chain lab: %w", err)
+	}
 	if err := warm(ctx, report); err != nil {
 		return fmt.Errorf("set up the chain lab: %w", err)
 	}

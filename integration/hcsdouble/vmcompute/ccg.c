@@ -3,7 +3,7 @@
  * for ccg.exe.
  *
  * Recorded: the requests. Invented: that the credentials are fetched while
- * AddInstance waits, the values of Cookie and RpcEndpoint, and the codes for an
+ * AddInstance waits, the values of Cookie, RpcEndpoint and HvSocketConfig, and the codes for an
  * id that exists already or does not. That a container whose plugin fails is
  * not created, with "the RPC server is unavailable", is what KEP-689 and the
  * Hyper-V-Compute log (event 11507) report of the real one.
@@ -147,6 +147,9 @@ static void append_random(buffer *b, int bytes)
     }
 }
 
+/* ContainerCredentialGuardTransport */
+static const char lrpc[] = "LRPC", hv_socket[] = "HvSocket";
+
 /* The instance as HcsGetServiceProperties answers it. */
 static char *instance(const char *id, const char *spec, const char *transport)
 {
@@ -161,7 +164,14 @@ static char *instance(const char *id, const char *spec, const char *transport)
     append_quoted(&b, text_of(transport));
     append(&b, ",\"CredentialSpec\":");
     append_quoted(&b, text_of(spec));
-    append(&b, "}}");
+    append(&b, "}");
+    if (strcmp(transport, hv_socket) == 0) {
+        append(&b, ",\"HvSocketConfig\":{\"ServiceId\":\"");
+        append_guid(&b);
+        append(&b, "\",\"ServiceConfig\":{\"BindSecurityDescriptor\":\"D:P(A;;FA;;;SY)\",\"ConnectSecurityDescriptor\":\"D:P(A;;FA;;;SY)\","
+                   "\"AllowWildcardBinds\":true}}");
+    }
+    append(&b, "}");
     return b.at;
 }
 
@@ -183,8 +193,8 @@ static HRESULT add(const char *id, text settings, PWSTR *result)
         hr = DOUBLE_E_INVALID_JSON;
     } else if (known) {
         hr = DOUBLE_E_EXISTS;
-    } else if (strcmp(transport, "LRPC")) {
-        hr = DOUBLE_E_NOT_SUPPORTED; /* HvSocket is for utility VMs, of which there are none */
+    } else if (strcmp(transport, lrpc) && strcmp(transport, hv_socket)) {
+        hr = DOUBLE_E_INVALID_JSON;
     } else {
         hr = ccg_start(id, spec); /* outside of the lock: it takes seconds */
         if (FAILED(hr)) {

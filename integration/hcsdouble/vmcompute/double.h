@@ -34,6 +34,7 @@ char *copy(text t);
 void append(buffer *b, const char *s);
 void append_text(buffer *b, text t);
 void append_format(buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void append_guid(buffer *b); /* a new one, without braces */
 void append_quoted(buffer *b, text t); /* as a JSON string */
 text text_of(const char *s);           /* NULL is empty */
 

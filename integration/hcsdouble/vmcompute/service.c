@@ -39,6 +39,8 @@ static void append_property(text element, void *context)
         ccg_properties(&p->answer);
     else if (type && strcmp(type, "Basic") == 0)
         append(&p->answer, "{\"SupportedSchemaVersions\":[{\"Major\":1,\"Minor\":0},{\"Major\":2,\"Minor\":1}]}");
+    else if (type && strcmp(type, "ProcessorTopology") == 0)
+        append(&p->answer, "{\"LogicalProcessorCount\":2,\"LogicalProcessors\":[{\"LpIndex\":0},{\"LpIndex\":1,\"CoreId\":1,\"RootVpIndex\":1}]}");
     else
         p->hr = DOUBLE_E_NOT_SUPPORTED;
     free(type);

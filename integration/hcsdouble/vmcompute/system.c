@@ -48,6 +48,7 @@ struct container_process {
 
 struct compute_system {
     char *id;
+    char *kind; /* members of its properties that say what it is */
     BOOL stopped;
     handle *handles;
     container_process *processes;
@@ -162,10 +163,11 @@ static void close_handle(handle *h)
 }
 
 /* Objects are never freed: they are few, and handles point to them. */
-static compute_system *new_system(const char *id)
+static compute_system *new_system(const char *id, const char *kind)
 {
     compute_system *s = allocate(sizeof *s);
     s->id = copy(text_of(id));
+    s->kind = copy(text_of(kind));
     s->next = systems;
     systems = s;
     return s;
@@ -207,12 +209,31 @@ static DWORD WINAPI live(void *context)
 
 /* ---- states of a system ---- */
 
-static BOOL write_system(const char *id, const char *state)
+static const char container_kind[] = "\"SystemType\":\"Container\",\"RuntimeOsType\":\"Windows\"";
+
+/* What the document that a system is made of says it is. The caller frees. */
+static char *kind_of(text document)
+{
+    text value;
+    buffer b = { 0 };
+    if (json_find(document, &value, "VirtualMachine", NULL)) {
+        append(&b, "\"SystemType\":\"VirtualMachine\",\"RuntimeId\":\"");
+        append_guid(&b);
+        append(&b, "\"");
+    } else {
+        append(&b, container_kind);
+    }
+    return b.at;
+}
+
+static BOOL write_system(const char *id, const char *kind, const char *state)
 {
     buffer b = { 0 };
     append(&b, "{\"Id\":");
     append_quoted(&b, text_of(id));
-    append(&b, ",\"Owner\":\"containerd-shim-runhcs-v1.exe\",\"SystemType\":\"Container\",\"RuntimeOsType\":\"Windows\",\"State\":");
+    append(&b, ",\"Owner\":\"containerd-shim-runhcs-v1.exe\",");
+    append(&b, kind);
+    append(&b, ",\"State\":");
     append_quoted(&b, text_of(state));
     append(&b, "}");
     state_lock();
@@ -252,7 +273,7 @@ static HRESULT stop(handle *h)
 EXPORT HRESULT WINAPI HcsCreateComputeSystem(PCWSTR wide_id, PCWSTR configuration, HANDLE identity, handle **out, PWSTR *result)
 {
     ULONGLONG began = call_begins();
-    char *id = utf8(wide_id), *document = utf8(configuration), *known;
+    char *id = utf8(wide_id), *document = utf8(configuration), *known, *kind = kind_of(text_of(document));
     text value;
     HRESULT hr = DOUBLE_E_PENDING;
     (void)identity;
@@ -276,15 +297,16 @@ EXPORT HRESULT WINAPI HcsCreateComputeSystem(PCWSTR wide_id, PCWSTR configuratio
         }
         free(spec);
     }
-    if (hr == DOUBLE_E_PENDING && !write_system(id, "Created"))
+    if (hr == DOUBLE_E_PENDING && !write_system(id, kind, "Created"))
         hr = E_FAIL;
     if (hr == DOUBLE_E_PENDING) {
         EnterCriticalSection(&lock);
-        *out = new_handle(new_system(id), NULL);
+        *out = new_handle(new_system(id, kind), NULL);
         notify(*out, create_completed);
         LeaveCriticalSection(&lock);
     }
     record_answer(began, "HcsCreateComputeSystem", id, configuration, *result, hr);
+    free(kind);
     free(known);
     free(document);
     free(id);
@@ -304,7 +326,7 @@ EXPORT HRESULT WINAPI HcsOpenComputeSystem(PCWSTR wide_id, handle **out, PWSTR *
     if (known) {
         EnterCriticalSection(&lock);
         compute_system *s = live_system(id);
-        *out = new_handle(s ? s : new_system(id), NULL);
+        *out = new_handle(s ? s : new_system(id, container_kind), NULL);
         LeaveCriticalSection(&lock);
         hr = S_OK;
     }
@@ -356,7 +378,7 @@ EXPORT HRESULT WINAPI HcsStartComputeSystem(handle *h, PCWSTR options, PWSTR *re
         notify_all(h->system->handles, start_completed);
     LeaveCriticalSection(&lock);
     if (hr == DOUBLE_E_PENDING)
-        write_system(h->system->id, "Running");
+        write_system(h->system->id, h->system->kind, "Running");
     return record(began, "HcsStartComputeSystem", h->system->id, options, hr);
 }
 

@@ -121,3 +121,12 @@ char *setting(const char *name)
     free(wide);
     return out;
 }
+
+void append_guid(buffer *b)
+{
+    GUID g;
+    if (FAILED(CoCreateGuid(&g)))
+        abort();
+    append_format(b, "%08lx-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x", (unsigned long)g.Data1, g.Data2, g.Data3, g.Data4[0], g.Data4[1],
+                  g.Data4[2], g.Data4[3], g.Data4[4], g.Data4[5], g.Data4[6], g.Data4[7]);
+}
