@@ -11,7 +11,6 @@ SHELL := /bin/bash
 
 GO      ?= go
 LAB      = $(GO) run ./integration/cmd/lab setup
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS  = -s -w
 WINDOWS  = GOOS=windows GOARCH=amd64 CGO_ENABLED=0
 # The race detector needs a C compiler, and time: one package at a time per core.
@@ -34,6 +33,23 @@ build: ## build the agent for Linux and everything for Windows into bin/
 plugin: ## build the CCG plugin DLL into bin/windows/ (needs mingw-w64)
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=1 CC=x86_64-w64-mingw32-gcc $(GO) build -trimpath -buildmode=c-shared -ldflags '$(LDFLAGS)' -o bin/windows/ccg-plugin.dll ./cmd/ccg-plugin
 	@rm -f bin/windows/ccg-plugin.h
+
+# A package is made of the commit, by the compilers that packaging/ names, and
+# has the same bytes wherever it is made. Its version is the commit's tag.
+# SIGN_CERT= and SIGN_KEY= (files; SIGN_PASSWORD_FILE= and SIGN_TIMESTAMP= if
+# need be) add a signed package beside the unsigned one.
+PACKAGE = $(GO) run ./packaging
+.PHONY: dist
+dist: ## make the packages of HEAD into dist/ (SIGN_CERT= SIGN_KEY=: a signed one, too)
+	@rm -rf dist
+	$(PACKAGE) build -out dist
+ifdef SIGN_CERT
+	$(PACKAGE) sign -cert '$(SIGN_CERT)' -key '$(SIGN_KEY)' -password-file '$(SIGN_PASSWORD_FILE)' -timestamp '$(SIGN_TIMESTAMP)' dist/*-windows-amd64.zip
+endif
+
+.PHONY: dist-check
+dist-check: ## make the packages twice, in two places, and compare their bytes (DIST_CHECK=-warm: compile once)
+	$(PACKAGE) twice $(DIST_CHECK)
 
 .PHONY: lint
 lint: ## gofmt, go vet for both systems, staticcheck
@@ -126,4 +142,4 @@ lab-status: ## which labs are ready on this machine
 
 .PHONY: clean
 clean: ## remove what was built here (not the labs' cache)
-	rm -rf bin
+	rm -rf bin dist
