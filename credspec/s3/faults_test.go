@@ -231,7 +231,7 @@ func TestADeadlineOfTheContextIsItsError(t *testing.T) {
 }
 
 func TestAServerOnALinkLocalAddressIsNotAsked(t *testing.T) {
-	s := source(t, awsclient.Config{Region: "eu-west-1", Endpoints: map[string]string{"s3": "http://169.254.169.254", "imds": "http://" + closedPort(t)}})
+	s := source(t, awsclient.Config{Region: "eu-west-1", Endpoints: map[string]string{"s3": "https://169.254.169.254", "imds": "http://" + closedPort(t)}})
 	// No credentials are had either, which comes first.
 	if _, err := s.Resolve(t.Context(), object); !errors.Is(err, fault.ErrUnavailable) || !strings.Contains(err.Error(), "no credentials from instance") {
 		t.Errorf("error %v", err)
@@ -240,7 +240,7 @@ func TestAServerOnALinkLocalAddressIsNotAsked(t *testing.T) {
 	if err := os.WriteFile(file, []byte("[default]\naws_access_key_id=A\naws_secret_access_key=b\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s = source(t, awsclient.Config{Credentials: "profile", ProfileFile: file, Region: "eu-west-1", Endpoints: map[string]string{"s3": "http://169.254.169.254"}})
+	s = source(t, awsclient.Config{Credentials: "profile", ProfileFile: file, Region: "eu-west-1", Endpoints: map[string]string{"s3": "https://169.254.169.254"}})
 	if _, err := s.Resolve(t.Context(), object); !errors.Is(err, fault.ErrDenied) || !strings.Contains(err.Error(), "link-local") {
 		t.Errorf("error %v", err)
 	}

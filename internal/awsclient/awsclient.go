@@ -29,6 +29,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
+	"github.com/gmsa-agent/gmsa-agent/internal/outbound"
 )
 
 // Config says as whom to talk to AWS, and where it is.
@@ -94,6 +95,10 @@ func New(c Config) (*Client, error) {
 		u, err := url.Parse(c.Endpoints[service])
 		if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
 			return nil, fmt.Errorf("aws endpoint of %s is not https://HOST: %w", service, fault.ErrMalformed)
+		}
+		// The metadata service has no TLS anywhere.
+		if u.Scheme == "http" && service != "imds" && !outbound.IsLoopback(u.Hostname()) {
+			return nil, fmt.Errorf("aws endpoint of %s is not https, which only a server on this host may do without: %w", service, fault.ErrMalformed)
 		}
 	}
 	c.Endpoints = maps.Clone(c.Endpoints)

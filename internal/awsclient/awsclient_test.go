@@ -19,14 +19,21 @@ func TestNewRefusesWhatCanNeverWork(t *testing.T) {
 		"region":             {Region: "eu-west-1.evil.example/"},
 		"service":            {Endpoints: map[string]string{"iam": "https://x"}},
 		"endpoint":           {Endpoints: map[string]string{"s3": "minio:9000"}},
+		"in the clear":       {Endpoints: map[string]string{"secretsmanager": "http://10.0.0.1"}},
 		"endpoint with user": {Endpoints: map[string]string{"s3": "https://canary@minio"}},
 	} {
 		if _, err := New(c); !errors.Is(err, fault.ErrMalformed) || bytes.Contains([]byte(err.Error()), []byte("canary")) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
-	if _, err := New(Config{}); err != nil {
-		t.Errorf("the zero configuration: %v", err)
+	for name, c := range map[string]Config{
+		"the zero configuration": {},
+		"this host":              {Endpoints: map[string]string{"s3": "http://localhost:9000", "sts": "http://[::1]:1"}},
+		"another's metadata":     {Endpoints: map[string]string{"imds": "http://10.0.0.1"}},
+	} {
+		if _, err := New(c); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -65,6 +65,9 @@ func (d *decoder) aws(c AWS) {
 			continue
 		}
 		d.url(key, c.Endpoints[service])
+		if u, err := url.Parse(c.Endpoints[service]); err == nil && service != "imds" && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+			d.wrong(key, "is not https, which only a server on this host may do without")
+		}
 	}
 }
 

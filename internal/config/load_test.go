@@ -266,7 +266,7 @@ credential_specs:
       localhost:5000: {username: x}
 aws:
   credentials: environment
-  endpoints: {s3: minio, iam: "https://x"}
+  endpoints: {s3: minio, ssm: "http://10.0.0.1", sts: "http://[::1]:1", imds: "http://10.0.0.1", iam: "https://x"}
 kubernetes: {context: x}
 `))
 	var problems *Error
@@ -295,6 +295,7 @@ kubernetes: {context: x}
 		`aws.credentials: "environment" is none of instance, container, web_identity, profile`,
 		"aws.endpoints.iam: is no service of ours: known are imds, s3, secretsmanager, ssm, sts",
 		"aws.endpoints.s3: is not https://HOST",
+		"aws.endpoints.ssm: is not https, which only a server on this host may do without",
 		"kubernetes.context: is of a kubeconfig: name it in kubernetes.kubeconfig",
 	}
 	slices.Sort(got)
