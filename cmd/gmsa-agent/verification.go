@@ -218,7 +218,11 @@ func (v *verification) fetch(ctx context.Context) (string, error) {
 	if err := agent.CheckDomain(v.secret, credential, v.spec.DomainJoinConfig.DnsName, v.netbios); err != nil {
 		return "", err
 	}
-	return credential.User + " of " + credential.Domain, nil
+	detail := credential.User + " of " + credential.Domain
+	for _, w := range secrets.Warnings(credential) {
+		detail += "; " + w
+	}
+	return detail, nil
 }
 
 func (v *verification) prove(ctx context.Context) error {

@@ -383,6 +383,7 @@ func (a *Agent) checkSecret(ctx context.Context, m *admission) error {
 	if err := CheckDomain(m.secret, c, m.spec.DomainJoinConfig.DnsName, m.netbios()); err != nil {
 		return fmt.Errorf("credential spec %s: %w", m.document.Ref, err)
 	}
+	a.warnOdd(m.secret, c)
 	return nil
 }
 

@@ -72,6 +72,7 @@ type Agent struct {
 	panicked  func(in, kind string)
 	refusals  refusals
 	confirmed confirmed
+	odd       odd
 	instances Instances // nil: nobody looks after them
 	verbs     map[string]Verb
 

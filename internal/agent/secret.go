@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/audit"
@@ -24,6 +25,37 @@ func (a *Agent) recordStaleSecret(r audit.Record, c *secrets.Credential) error {
 	}
 	a.log.Warn("a secret store cannot be asked; what it gave last is used", "secret", r.Secret, "version", c.Version, "reason", r.Reason)
 	return nil
+}
+
+// odd remembers of which plugin users it was said that they look odd.
+type odd struct {
+	mu   sync.Mutex
+	told map[string]string // version, by reference
+}
+
+// maxOdd is more secrets than a host has; beyond it, some are told of again.
+const maxOdd = 256
+
+// warnOdd says, once of each version, that a plugin user looks as if it were
+// not meant so: what echo puts at the end of a password is the commonest case.
+// It is used as it is, for nobody can know. What is odd about it is for
+// administrators to see, and not for a log.
+func (a *Agent) warnOdd(ref secrets.Ref, c *secrets.Credential) {
+	if len(secrets.Warnings(c)) == 0 {
+		return
+	}
+	name := ref.String()
+	a.odd.mu.Lock()
+	version, told := a.odd.told[name]
+	told = told && version == c.Version
+	if a.odd.told == nil || len(a.odd.told) >= maxOdd {
+		a.odd.told = map[string]string{}
+	}
+	a.odd.told[name] = c.Version
+	a.odd.mu.Unlock()
+	if !told {
+		a.log.Warn("a plugin user looks odd, and is used as it is stored; to see why: gmsa-agent secret check REF", "secret", name, "version", c.Version)
+	}
 }
 
 // Forget asks the agent to drop what it has cached of a secret, because it is

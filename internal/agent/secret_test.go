@@ -217,3 +217,16 @@ func TestStatusCountsTheSecretsThatAreInUse(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestAPluginUserThatLooksOddIsToldOnceOfEachVersion(t *testing.T) {
+	w, v := newWorld(t), &vault{version: "7"} // whose password ends in a blank
+	named := w.vault(v, secrets.Times{})
+	w.admit(named("c1"))
+	w.admit(named("c2"))
+	v.set("8", nil)
+	w.admit(named("c3"))
+	said := w.logs.String()
+	if n := strings.Count(said, "secret check REF"); n != 2 || strings.Contains(said, "blank") {
+		t.Errorf("it was told %d times, want once of each version, and not why:\n%s", n, said)
+	}
+}
