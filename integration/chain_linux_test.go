@@ -1,7 +1,9 @@
 package integration_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gmsa-agent/gmsa-agent/credspec"
+	"github.com/gmsa-agent/gmsa-agent/credspec/registry"
 	"github.com/gmsa-agent/gmsa-agent/hcs"
 	"github.com/gmsa-agent/gmsa-agent/hook"
 	"github.com/gmsa-agent/gmsa-agent/integration/adlab"
@@ -191,6 +195,7 @@ func TestChain(t *testing.T) {
 	}
 	// In this order: they share one host, and what one leaves the next may find.
 	run("each container becomes the gMSA of its own domain", (*chain).bothDomains)
+	run("a document in the registry is as good as one in a file", (*chain).fromRegistry)
 	run("a container without a gMSA is left alone", (*chain).withoutGMSA)
 	run("a wrong reference stops the container and ctr says why", (*chain).wrongReference)
 	run("a document copied from another container is refused", (*chain).copiedDocument)
@@ -236,6 +241,20 @@ func (c *chain) bothDomains() {
 			c.Errorf("container %s: its document does not carry what was admitted: %v, %v", id, ok, err)
 		}
 	}
+}
+
+func (c *chain) fromRegistry() {
+	var document bytes.Buffer
+	c.must(json.Compact(&document, generated(c.T, c.ad.Contoso, "webapp01")))
+	c.must(c.lab.SetString(c.ctx, `HKLM\`+registry.Path, "webapp01", document.String()))
+	c.must(c.lab.Run(c.ctx, asks("registry", "registry://webapp01")))
+	if got, want := c.became("registry").Principal, "webapp01$@CONTOSO.COM"; got != want {
+		c.Errorf("it became %q, want %q", got, want)
+	}
+	if r := c.waitAudit(audit.AdmitGranted, "registry"); r.Digest != credspec.Digest(document.Bytes()) {
+		c.Errorf("audit: the digest is %q, not the document's", r.Digest)
+	}
+	c.must(c.lab.Delete(c.ctx, "registry"))
 }
 
 // both runs both containers at the same time.
@@ -363,7 +382,7 @@ func (c *chain) instancesRemoved() {
 		}
 	}
 	slices.Sort(added)
-	if diff := cmp.Diff([]string{"contoso", "fabrikam", "survivor"}, added); diff != "" {
+	if diff := cmp.Diff([]string{"contoso", "fabrikam", "registry", "survivor"}, added); diff != "" {
 		c.Errorf("instances that were added (-want +got):\n%s", diff)
 	}
 	for id, is := range live {

@@ -54,6 +54,8 @@ func TestAContainerThatIsRefusedHasNoTaskAndCtrPrintsWhy(t *testing.T) {
 		"missing":  {"file://missing.json", "missing.json"},
 		"climbing": {"file://../../etc/passwd", "etc/passwd"},
 		"scheme":   {"gopher://x", "gopher"},
+		"registry": {"registry://webapp01", "only Windows has a registry"},
+		"swarm":    {"config://webapp01", "dockerd only"},
 		"broken":   {"file://broken.json", "broken.json"},
 		"secret":   {"file://fabrikam.json", "fabrikam.com"},
 		"again":    {h.strangersDocument(), "admitted for"},
