@@ -53,7 +53,8 @@ func startDC(ctx context.Context, runDir string, r recipe, ip netip.Addr, ahead 
 	if err := os.Mkdir(p.dir, 0o700); err != nil {
 		return nil, err
 	}
-	if err := writeTLS(filepath.Join(p.dir, "tls"), r, ip); err != nil {
+	server := lab.ServerTemplate([]string{r.fqdn(), r.DNSName}, ip.AsSlice())
+	if err := lab.WriteTLS(filepath.Join(p.dir, "tls"), r.NetBIOS+" lab CA", server); err != nil {
 		return nil, err
 	}
 	if err := writeConf(filepath.Join(p.dir, "smb.conf"), r, ip); err != nil {

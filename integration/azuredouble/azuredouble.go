@@ -28,7 +28,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +37,8 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+
+	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 )
 
 // Canary stands in what the double says besides secrets and tokens: in error
@@ -52,20 +53,18 @@ type Double struct {
 	// IMDS is "127.0.0.1:PORT", without TLS.
 	Address, IMDS string
 
-	stop   context.CancelFunc // of what waits in a handler
-	stops  context.Context
-	close  []io.Closer
-	served sync.WaitGroup
-	ca     *authority
-	dns    string // "127.0.0.1:PORT", by UDP
+	stop         context.CancelFunc // of what waits in a handler
+	stops        context.Context
+	close        []io.Closer
+	served       sync.WaitGroup
+	certificates *lab.Presenter
+	dns          string // "127.0.0.1:PORT", by UDP
 
 	mu           sync.Mutex
-	presents     Certificate
-	leaves       map[string]*tls.Certificate // by name
-	vaults       map[string]*Vault           // by host
-	names        map[string]netip.Addr       // of the DNS, instead of where they are served
-	identities   []*Identity                 // assigned to the host
-	applications map[string]*Application     // by client id
+	vaults       map[string]*Vault       // by host
+	names        map[string]netip.Addr   // of the DNS, instead of where they are served
+	identities   []*Identity             // assigned to the host
+	applications map[string]*Application // by client id
 	tokens       map[string]*token
 	issued       []string
 	lifetime     lifetime
@@ -105,7 +104,6 @@ type Options struct {
 func Start(opts Options) (*Double, error) {
 	d := &Double{
 		Tenant:       NewID(),
-		leaves:       map[string]*tls.Certificate{},
 		vaults:       map[string]*Vault{},
 		names:        map[string]netip.Addr{},
 		applications: map[string]*Application{},
@@ -122,11 +120,11 @@ func Start(opts Options) (*Double, error) {
 }
 
 func (d *Double) start(address string) (err error) {
-	if d.ca, err = newAuthority("azuredouble CA"); err != nil {
+	if d.certificates, err = lab.NewPresenter("azuredouble CA"); err != nil {
 		return err
 	}
 	secure := d.server(http.HandlerFunc(d.secure))
-	secure.TLSConfig = &tls.Config{GetCertificate: d.certificate}
+	secure.TLSConfig = &tls.Config{GetCertificate: d.certificates.GetCertificate}
 	if d.Address, err = d.listen(address, func(ln net.Listener) error { return secure.ServeTLS(ln, "", "") }); err != nil {
 		return err
 	}
@@ -187,14 +185,12 @@ func (d *Double) Dial(ctx context.Context, network, address string) (net.Conn, e
 // Roots has the CA of the double's servers.
 func (d *Double) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
-	pool.AddCert(d.ca.cert)
+	pool.AddCert(d.certificates.Certificate)
 	return pool
 }
 
 // CertificatePEM is the CA's certificate.
-func (d *Double) CertificatePEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: d.ca.cert.Raw})
-}
+func (d *Double) CertificatePEM() []byte { return d.certificates.PEM() }
 
 // secure serves vaults and Entra ID, which the name of the server tells apart.
 func (d *Double) secure(w http.ResponseWriter, r *http.Request) {

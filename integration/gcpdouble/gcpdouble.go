@@ -29,7 +29,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io"
 	"log"
@@ -38,6 +37,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 )
 
 // Canary stands in what the double says besides secrets and tokens: in error
@@ -53,15 +54,13 @@ type Double struct {
 	// by TLS; Metadata is "127.0.0.1:PORT", without TLS.
 	Address, Metadata string
 
-	stop   context.CancelFunc // of what waits in a handler
-	stops  context.Context
-	close  []io.Closer
-	served sync.WaitGroup
-	ca     *authority
+	stop         context.CancelFunc // of what waits in a handler
+	stops        context.Context
+	close        []io.Closer
+	served       sync.WaitGroup
+	certificates *lab.Presenter
 
 	mu        sync.Mutex
-	presents  Certificate
-	leaves    map[string]*tls.Certificate // by name
 	projects  []*Project
 	accounts  map[string]*ServiceAccount // by email
 	providers map[string]*Provider       // by audience
@@ -121,7 +120,6 @@ type Request struct {
 // Start starts a double; the caller stops it.
 func Start() (*Double, error) {
 	d := &Double{
-		leaves:    map[string]*tls.Certificate{},
 		accounts:  map[string]*ServiceAccount{},
 		providers: map[string]*Provider{},
 		tokens:    map[string]*token{},
@@ -137,11 +135,11 @@ func Start() (*Double, error) {
 }
 
 func (d *Double) start() (err error) {
-	if d.ca, err = newAuthority("gcpdouble CA"); err != nil {
+	if d.certificates, err = lab.NewPresenter("gcpdouble CA"); err != nil {
 		return err
 	}
 	secure := d.server(http.HandlerFunc(d.secure))
-	secure.TLSConfig = &tls.Config{GetCertificate: d.certificate}
+	secure.TLSConfig = &tls.Config{GetCertificate: d.certificates.GetCertificate}
 	if d.Address, err = d.listen(func(ln net.Listener) error { return secure.ServeTLS(ln, "", "") }); err != nil {
 		return err
 	}
@@ -198,14 +196,12 @@ func (d *Double) Dial(ctx context.Context, network, address string) (net.Conn, e
 // Roots has the CA of the double's servers.
 func (d *Double) Roots() *x509.CertPool {
 	pool := x509.NewCertPool()
-	pool.AddCert(d.ca.cert)
+	pool.AddCert(d.certificates.Certificate)
 	return pool
 }
 
 // CertificatePEM is the CA's certificate.
-func (d *Double) CertificatePEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: d.ca.cert.Raw})
-}
+func (d *Double) CertificatePEM() []byte { return d.certificates.PEM() }
 
 // secure serves the parts that the name of the server tells apart. Another name
 // or an address, which only a client with an endpoint of its own can have, is

@@ -31,6 +31,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 )
 
 // Token is the bearer token that /private/ wants.
@@ -60,7 +62,7 @@ type Lab struct {
 	stops  context.Context
 	close  []io.Closer
 	served sync.WaitGroup
-	ca     *authority
+	ca     *lab.Authority
 	addr   string // of the https server
 
 	mu          sync.Mutex
@@ -101,19 +103,19 @@ func (l *Lab) start(opts Options) (err error) {
 	if l.dir, err = os.MkdirTemp("", "httpslab-"); err != nil {
 		return err
 	}
-	if l.ca, err = newAuthority(); err != nil {
+	if l.ca, err = lab.NewAuthority("httpslab CA"); err != nil {
 		return err
 	}
 	l.CAFile, l.TokenFile = filepath.Join(l.dir, "ca.pem"), filepath.Join(l.dir, "token")
-	cert, err := l.ca.server(opts.Certificate)
+	cert, err := serverCertificate(l.ca, opts.Certificate)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.WriteFile(l.CAFile, l.ca.pem(), 0o644), os.WriteFile(l.TokenFile, []byte(Token+"\n"), 0o600)); err != nil {
+	if err := errors.Join(os.WriteFile(l.CAFile, l.ca.PEM(), 0o644), os.WriteFile(l.TokenFile, []byte(Token+"\n"), 0o600)); err != nil {
 		return err
 	}
 	secure := l.server(l.handler())
-	secure.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+	secure.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*cert}}
 	secure.Protocols = new(http.Protocols)
 	secure.Protocols.SetHTTP1(true)
 	secure.Protocols.SetHTTP2(!opts.HTTP1)

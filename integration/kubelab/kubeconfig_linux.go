@@ -6,18 +6,24 @@ import (
 	"os"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 )
 
 // Kubeconfig writes a kubeconfig for a user of these groups, with a client
 // certificate, and returns its path.
 func (l *Lab) Kubeconfig(user string, groups ...string) (string, error) {
-	p, err := l.authority.client(user, groups...)
+	c, err := l.client(user, groups...)
+	if err != nil {
+		return "", err
+	}
+	cert, key, err := lab.PairPEM(c)
 	if err != nil {
 		return "", err
 	}
 	return l.writeKubeconfig(map[string]any{
-		"client-certificate-data": base64.StdEncoding.EncodeToString(p.cert),
-		"client-key-data":         base64.StdEncoding.EncodeToString(p.key),
+		"client-certificate-data": base64.StdEncoding.EncodeToString(cert),
+		"client-key-data":         base64.StdEncoding.EncodeToString(key),
 	})
 }
 

@@ -24,7 +24,7 @@ type Lab struct {
 	CAFile string // the certificate that signed the server's
 
 	dir       string
-	authority *authority
+	authority *lab.Authority
 	admin     *http.Client
 	etcd, api *lab.Process
 	starts    int

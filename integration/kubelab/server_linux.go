@@ -28,11 +28,14 @@ const issuer = "https://kubernetes.default.svc"
 // tokens are signed with.
 func (l *Lab) writeKeys() error {
 	var err error
-	if l.authority, err = newAuthority("gmsa-agent's Kubernetes lab"); err != nil {
+	if l.authority, err = lab.NewAuthority("gmsa-agent's Kubernetes lab"); err != nil {
 		return err
 	}
-	server, err := l.authority.server()
+	server, err := l.authority.Issue(lab.ServerTemplate([]string{"localhost", "kubernetes.default.svc"}, net.IPv4(127, 0, 0, 1)))
 	if err != nil {
+		return err
+	}
+	if err := lab.WritePair(server, l.Path("server.pem"), l.Path("server-key.pem")); err != nil {
 		return err
 	}
 	tokens, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -44,23 +47,19 @@ func (l *Lab) writeKeys() error {
 		return err
 	}
 	for name, data := range map[string][]byte{
-		"ca.pem": l.authority.pem, "server.pem": server.cert, "server-key.pem": server.key, "tokens-key.pem": tokenKey,
+		"ca.pem": l.authority.PEM(), "tokens-key.pem": tokenKey,
 	} {
 		if err := os.WriteFile(l.Path(name), data, 0o600); err != nil {
 			return err
 		}
 	}
-	admin, err := l.authority.client("kubelab", adminGroup)
-	if err != nil {
-		return err
-	}
-	cert, err := tls.X509KeyPair(admin.cert, admin.key)
+	admin, err := l.client("kubelab", adminGroup)
 	if err != nil {
 		return err
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(l.authority.cert)
-	l.admin = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{cert}}}}
+	roots.AddCert(l.authority.Certificate)
+	l.admin = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{*admin}}}}
 	return nil
 }
 

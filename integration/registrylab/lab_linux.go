@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -72,7 +73,7 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 	defer cancel()
 	text := fmt.Sprintf(config, l.path("storage"), rand.Text())
 	if !o.PlainHTTP {
-		if err := writeTLS(l.path("tls")); err != nil {
+		if err := lab.WriteTLS(l.path("tls"), "registry lab CA", lab.ServerTemplate([]string{"localhost"}, net.IPv4(127, 0, 0, 1))); err != nil {
 			return err
 		}
 		l.CAFile = l.path("tls", "ca.pem")

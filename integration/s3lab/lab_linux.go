@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -76,7 +77,7 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 	}
 	scheme, args := "http", []string{"--region", Region, "--iam-dir", l.path("accounts"), "--quiet"}
 	if !o.PlainHTTP {
-		if err := writeTLS(l.path("tls")); err != nil {
+		if err := lab.WriteTLS(l.path("tls"), "S3 lab CA", lab.ServerTemplate([]string{"localhost"}, net.IPv4(127, 0, 0, 1))); err != nil {
 			return err
 		}
 		l.CAFile = l.path("tls", "ca.pem")

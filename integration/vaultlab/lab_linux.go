@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,7 +30,7 @@ type Lab struct {
 	Root   string // a token that may do everything
 
 	dir       string
-	authority *authority
+	authority *lab.Authority
 	http      *http.Client
 	server    *lab.Process
 	key       string // that unseals
@@ -82,19 +83,23 @@ func (l *Lab) start(ctx context.Context) error {
 // writeKeys makes what the server finds when it starts.
 func (l *Lab) writeKeys() error {
 	var err error
-	if l.authority, err = newAuthority(); err != nil {
+	if l.authority, err = lab.NewAuthority("gmsa-agent's Vault lab"); err != nil {
 		return err
 	}
-	if err := os.WriteFile(l.CAFile, l.authority.pem, 0o600); err != nil {
+	if err := os.WriteFile(l.CAFile, l.authority.PEM(), 0o600); err != nil {
 		return err
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(l.authority.cert)
+	roots.AddCert(l.authority.Certificate)
 	l.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
 	if err := os.Mkdir(l.Path("storage"), 0o700); err != nil {
 		return err
 	}
-	return l.authority.server(l.Path("server.pem"), l.Path("server-key.pem"))
+	server, err := l.authority.Issue(lab.ServerTemplate([]string{"localhost"}, net.IPv4(127, 0, 0, 1)))
+	if err != nil {
+		return err
+	}
+	return lab.WritePair(server, l.Path("server.pem"), l.Path("server-key.pem"))
 }
 
 // config is the server's. Its storage, in the lab's folder, outlives it. There
