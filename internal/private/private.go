@@ -32,6 +32,18 @@ func Folder(dir string) error {
 // that is there as it is.
 func Make(dir string) error { return makeFolder(dir) }
 
+// Shared makes sure that dir exists and that others can read what is in it and
+// change nothing: it is [Folder] for programs, which services' accounts run.
+func Shared(dir string) error {
+	if err := makeShared(dir); err != nil {
+		return err
+	}
+	if err := checkShared(dir); err != nil {
+		return err
+	}
+	return checkWay(dir)
+}
+
 // Lock takes the lock file at path, which it makes if it is missing. If
 // another process holds it, the error wraps [fault.ErrUnavailable].
 func Lock(path string) (unlock func() error, err error) {

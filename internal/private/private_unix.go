@@ -25,6 +25,20 @@ func makeFolder(dir string) error {
 	return nil
 }
 
+// makeShared makes dir for everybody to read, and what is missing above it.
+func makeShared(dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// checkShared refuses a folder that others may write to.
+func checkShared(dir string) error { return checkFolder(dir) }
+
 // checkFolder refuses a folder in which others could replace the key.
 func checkFolder(dir string) error {
 	st, err := stat(dir)

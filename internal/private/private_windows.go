@@ -18,19 +18,27 @@ import (
 // write.
 const folderSDDL = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
 
-// makeFolder makes dir and what is missing above it, with their access list
+// sharedSDDL is for SYSTEM and administrators, who install programs; users and
+// services, as which CCG's plugin host may run, can read and execute them.
+const sharedSDDL = folderSDDL + "(A;OICI;0x1200a9;;;BU)(A;OICI;0x1200a9;;;SU)"
+
+func makeFolder(dir string) error { return makeWith(dir, folderSDDL) }
+
+func makeShared(dir string) error { return makeWith(dir, sharedSDDL) }
+
+// makeWith makes dir and what is missing above it, with their access list
 // from the first instant. What is missing above gets the same one: whoever owns
 // a folder can exchange what is in it.
-func makeFolder(dir string) error {
+func makeWith(dir, sddl string) error {
 	if _, err := os.Stat(dir); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if parent := filepath.Dir(dir); parent != dir {
-		if err := makeFolder(parent); err != nil {
+		if err := makeWith(parent, sddl); err != nil {
 			return err
 		}
 	}
-	sd, err := windows.SecurityDescriptorFromString(folderSDDL)
+	sd, err := windows.SecurityDescriptorFromString(sddl)
 	if err != nil {
 		return err
 	}
@@ -58,6 +66,18 @@ func checkFolder(dir string) error {
 		return fmt.Errorf("%w: %s is not a folder, or a link to one", fault.ErrMalformed, dir)
 	}
 	return checkAccess(dir, anyAccess)
+}
+
+// checkShared refuses a folder that belongs to others or that others may change.
+func checkShared(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%w: %s is not a folder, or a link to one", fault.ErrMalformed, dir)
+	}
+	return checkHolder(dir)
 }
 
 // The rights that must not be others', as winnt.h has them; x/sys lacks those
