@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string) error {
 	settings, settingsErr := readSettings(self)
 	shim, shimErr := finder{self: self, name: args[0], settings: settings, containerd: call.publishBinary}.find()
 	if call.action == actionStart {
-		err := admitter{call: call, endpoint: settings.endpoint, ask: askAgent}.admit(ctx, settingsErr, shimErr)
+		err := admitter{call: call, endpoint: settings.endpoint, ask: patiently(askAgent, restartPatience)}.admit(ctx, settingsErr, shimErr)
 		if err != nil {
 			return err
 		}
