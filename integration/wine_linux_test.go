@@ -21,6 +21,7 @@ var windowsPackages = []string{
 	"./internal/eventlog",
 	"./internal/outbound",
 	"./internal/private",
+	"./internal/service",
 	"./secrets/local",
 }
 

@@ -63,6 +63,11 @@ var rules = []rule{
 		why:   "the DLL links it: events are words and numbers, whatever they are made from",
 	},
 	{
+		who:  []string{"internal/service"},
+		only: append([]string{"internal/service", "internal/private", "internal/ccgplugin", "internal/wire", "internal/channel", "internal/fault"}, thin...),
+		why:  "the installer knows files, registries and service managers; how the agent is configured and asked is handed to it",
+	},
+	{
 		who:  []string{"hook", "hook/bundle"},
 		only: append([]string{"hook", "internal/fault", "internal/jsontree"}, thin...),
 		why:  "the wrapper links them: what a container asks needs no SDK to be read",
