@@ -27,6 +27,7 @@ func (s *session) app() *cli.App {
 		s.containersCommand(),
 		s.ccgCommand(),
 		s.pluginCommand(),
+		s.serviceCommand(),
 		s.auditCommand(),
 		s.dockerGateCommand(),
 		s.configCommand(),

@@ -91,6 +91,7 @@ var hints = []struct {
 		return e.difference.Remedy
 	}},
 	{either(as[*activation.Error], both(as[*pluginError], is(context.DeadlineExceeded))), ofActivation},
+	{as[*serviceError], ofService},
 
 	{as[*importExists], func(s *session, _ error) string {
 		return "to replace what is there: " + s.again("secret import --replace --identity KEYFILE FILE")

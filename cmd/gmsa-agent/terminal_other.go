@@ -7,4 +7,7 @@ import "os"
 // administrator is who may do what needs rights.
 const administrator = "root"
 
+// whereLogs is where the service's log goes.
+const whereLogs = "journalctl -u gmsa-agent"
+
 func showsColour(*os.File) bool { return true }

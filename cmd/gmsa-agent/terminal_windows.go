@@ -9,6 +9,9 @@ import (
 // administrator is who may do what needs rights.
 const administrator = "an elevated prompt"
 
+// whereLogs is where the service's log goes.
+const whereLogs = "agent.log, in the agent's state folder"
+
 // showsColour makes the console read escape sequences; one that can't is older
 // than Windows 10 1511.
 func showsColour(f *os.File) bool {

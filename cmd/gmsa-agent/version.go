@@ -19,13 +19,18 @@ type build struct {
 	Platform string `json:"platform"`
 }
 
+// stamped is the version of a build that is none of a tagged commit:
+// -ldflags "-X main.stamped=1.2.3".
+var stamped string
+
 func thisBuild() build {
 	b := build{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	b.Version = cmp.Or(stamped, b.Version)
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b
 	}
-	b.Version = cmp.Or(info.Main.Version, b.Version)
+	b.Version = cmp.Or(stamped, info.Main.Version, b.Version)
 	for _, setting := range info.Settings {
 		switch setting.Key {
 		case "vcs.revision":

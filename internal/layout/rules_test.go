@@ -64,7 +64,7 @@ var rules = []rule{
 	},
 	{
 		who:  []string{"internal/service"},
-		only: append([]string{"internal/service", "internal/private", "internal/ccgplugin", "internal/wire", "internal/channel", "internal/fault"}, thin...),
+		only: append([]string{"internal/service", "internal/private", "internal/ccgplugin", "internal/eventlog", "internal/wire", "internal/channel", "internal/fault"}, thin...),
 		why:  "the installer knows files, registries and service managers; how the agent is configured and asked is handed to it",
 	},
 	{

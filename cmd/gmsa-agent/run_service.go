@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/gmsa-agent/gmsa-agent/internal/service"
+)
+
+const flagService = "service"
+
+// runService runs the agent as Windows' service manager has started it. What it
+// would print goes to the log file: a service's standard error is nowhere.
+func (s *session) runService(c *cli.Context) error {
+	if runtime.GOOS != "windows" {
+		return usagef("--%s: only Windows has a service manager that a program must answer to", flagService)
+	}
+	cfg, _ := s.config(c) // what is wrong with it is said below
+	log, err := service.OpenLog(logFolder(cfg))
+	if err != nil {
+		return &runError{err}
+	}
+	s.stderr = log // finish writes there, too; the file is closed with the process
+	// A user who logs off is no reason to end: Go takes it for a SIGTERM.
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt, syscall.SIGTERM)
+	return service.Run(func(ctx context.Context, ready func()) error {
+		err := s.runAgent(ctx, c, ready)
+		if isUsage(err) {
+			return &service.ConfigError{Err: err}
+		}
+		return err
+	})
+}
