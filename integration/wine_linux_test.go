@@ -19,6 +19,7 @@ var windowsPackages = []string{
 	"./internal/ccgplugin",
 	"./internal/channel",
 	"./internal/eventlog",
+	"./internal/membership",
 	"./internal/outbound",
 	"./internal/private",
 	"./internal/service",

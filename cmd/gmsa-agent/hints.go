@@ -57,6 +57,10 @@ var hints = []struct {
 	{both(as[*runError], is(fault.ErrUnavailable)), func(s *session, _ error) string {
 		return "see whether an agent runs already: " + s.again("status")
 	}},
+	{hostAccount, func(s *session, err error) string {
+		e, _ := errors.AsType[*verifyError](err)
+		return "CCG will use this host's own account; see in PowerShell, on the host, whether that may: Test-ADServiceAccount " + quoted(e.gmsa)
+	}},
 	{as[*notOurs], func(s *session, err error) string {
 		e, _ := errors.AsType[*verifyError](err)
 		return "name a plugin user to go on with: " + s.again("verify --secret REF "+quoted(e.name))
@@ -67,6 +71,9 @@ var hints = []struct {
 	}},
 	{both(atStep(stepPolicy), is(fault.ErrDenied)), func(s *session, _ error) string {
 		return "see policy.allow: " + s.again("config show")
+	}},
+	{both(atStep(stepSecret), func(err error) bool { return errors.Is(err, fault.ErrDenied) && !errors.Is(err, fault.ErrNotFound) }), func(s *session, _ error) string {
+		return "see policy.host_account: " + s.again("config show")
 	}},
 	{both(atStep(stepSecret), is(fault.ErrNotFound)), func(s *session, err error) string {
 		e, _ := errors.AsType[*verifyError](err)
@@ -182,6 +189,12 @@ func aboutSpec(scheme string) func(error) bool {
 func withoutToken(err error) bool {
 	answer, ok := errors.AsType[*https.StatusError](err)
 	return ok && answer.TokenFile == "" && errors.Is(answer, fault.ErrDenied)
+}
+
+// hostAccount is for documents that pass for the host's own account.
+func hostAccount(err error) bool {
+	passed, ok := errors.AsType[*notOurs](err)
+	return ok && passed.hostAccount
 }
 
 func atStep(name string) func(error) bool {

@@ -194,14 +194,17 @@ func (v *verification) chooseSecret(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if choice.Passed != "" {
-		return "", &notOurs{choice.Passed}
+		return "", &notOurs{why: choice.Passed, hostAccount: choice.HostAccount}
 	}
 	v.secret, v.netbios = choice.Secret, choice.NetBIOS
 	return v.secret.String(), nil
 }
 
 // notOurs says that the agent would leave the document as it is.
-type notOurs struct{ why string }
+type notOurs struct {
+	why         string
+	hostAccount bool // CCG will use the account of this host
+}
 
 func (e *notOurs) Error() string {
 	return "the agent would leave the document as it is, and has no plugin user to go on with: " + e.why

@@ -12,6 +12,7 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/hook"
 	"github.com/gmsa-agent/gmsa-agent/internal/audit"
+	"github.com/gmsa-agent/gmsa-agent/internal/config"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 	"github.com/gmsa-agent/gmsa-agent/internal/grant"
 	"github.com/gmsa-agent/gmsa-agent/internal/wire"
@@ -30,7 +31,8 @@ type admission struct {
 	spec     *credspec.Spec
 	secret   secrets.Ref
 
-	configured bool // the configuration names the secret for the document's DNS name
+	configured  bool // the configuration names the secret for the document's DNS name
+	hostAccount bool // the host's own account will be used: there is no secret
 }
 
 // Admit implements [hook.Admitter]: it resolves and validates what the
@@ -274,6 +276,9 @@ func staleness(d credspec.Document, now time.Time) string {
 func (m *admission) chooseSecret(ctx context.Context) (found bool, err error) {
 	var text, where string
 	h := m.spec.ActiveDirectoryConfig.HostAccountConfig
+	if m.settings.Policy.HostAccount == config.HostAccountRequire {
+		return false, m.hostAccountAlone()
+	}
 	if h != nil {
 		if !sameGUID(h.PluginGUID, credspec.PluginGUID) && !m.adopted(h.PluginGUID) {
 			name, _ := credspec.KnownPlugin(h.PluginGUID)
@@ -302,9 +307,29 @@ func (m *admission) chooseSecret(ctx context.Context) (found bool, err error) {
 	case h != nil:
 		// CCG would ask the plugin, which has nothing to give.
 		return false, fmt.Errorf("%w, and the document names our plugin", none)
+	case m.settings.Policy.HostAccount == config.HostAccountForbid:
+		return false, fmt.Errorf("%w, and policy.host_account forbids the host's own account: %w", none, fault.ErrDenied)
 	}
 	m.record.Reason = "the host is a domain member and no secret serves the domain " + m.spec.DomainJoinConfig.DnsName
+	m.hostAccount = true
 	return false, nil
+}
+
+// hostAccountAlone admits a document that no plugin and no secret has a part in,
+// for hosts whose own account is the only one that may fetch gMSAs' passwords.
+func (m *admission) hostAccountAlone() error {
+	const rule = "policy.host_account requires the host's own account"
+	switch h := m.spec.ActiveDirectoryConfig.HostAccountConfig; {
+	case h != nil:
+		return fmt.Errorf("%s, and the document has a HostAccountConfig, which names the plugin %s: %w", rule, h.PluginGUID, fault.ErrDenied)
+	case m.facts.Secret() != "":
+		return fmt.Errorf("%s, and the container names a secret (%s): %w", rule, hook.KeySecret, fault.ErrDenied)
+	case !m.settings.DomainJoined:
+		return fmt.Errorf("%s, and the host is no member of a domain: %w", rule, fault.ErrDenied)
+	}
+	m.record.Reason = "the host is a domain member, and " + rule
+	m.hostAccount = true
+	return nil
 }
 
 func (m *admission) adopted(guid string) bool {

@@ -565,6 +565,91 @@ func TestADomainMemberPassesWhatNoSecretServes(t *testing.T) {
 	}
 }
 
+func TestThePolicySaysWhetherTheHostsOwnAccountMayBeUsed(t *testing.T) {
+	const (
+		granted = "granted" // with a plugin user
+		passed  = "passed"  // with the host's own account
+		refused = "refused"
+		rancher = "{E4781092-F116-4B79-B55E-28EB6A224E26}"
+	)
+	for name, tt := range map[string]struct {
+		member, secret                                bool
+		plugin                                        string // in the document; empty: none
+		names                                         bool   // the container names the secret
+		byDefault, allow, forbid, require, requireWhy string
+	}{
+		"a member, no secret":            {member: true, byDefault: passed, allow: passed, forbid: refused, require: passed},
+		"a member, a secret":             {member: true, secret: true, byDefault: granted, allow: granted, forbid: granted, require: passed},
+		"a member, a secret by name":     {member: true, secret: true, names: true, byDefault: granted, allow: granted, forbid: granted, require: refused, requireWhy: "names a secret"},
+		"a member, our plugin":           {member: true, secret: true, plugin: credspec.PluginGUID, byDefault: granted, allow: granted, forbid: granted, require: refused, requireWhy: credspec.PluginGUID},
+		"a member, another plugin":       {member: true, secret: true, plugin: rancher, byDefault: passed, allow: passed, forbid: passed, require: refused, requireWhy: rancher},
+		"not a member, no secret":        {byDefault: refused, allow: refused, forbid: refused, require: refused, requireWhy: "no member of a domain"},
+		"not a member, a secret":         {secret: true, byDefault: granted, allow: granted, forbid: granted, require: refused, requireWhy: "no member of a domain"},
+		"not a member, a secret by name": {secret: true, names: true, byDefault: granted, allow: granted, forbid: granted, require: refused, requireWhy: "names a secret"},
+	} {
+		for policy, want := range map[config.HostAccount]string{
+			"": tt.byDefault, config.HostAccountAllow: tt.allow, config.HostAccountForbid: tt.forbid, config.HostAccountRequire: tt.require,
+		} {
+			t.Run(fmt.Sprintf("%s, %s", name, policy), func(t *testing.T) {
+				w := newWorld(t)
+				if !tt.secret {
+					if err := w.store.Remove(t.Context(), "contoso"); err != nil {
+						t.Fatal(err)
+					}
+				}
+				document := contoso
+				if tt.plugin != "" {
+					document = withHost(t, tt.plugin, "local://contoso")
+				}
+				w.file("x.json", document)
+				w.apply(func(s *Settings) { s.DomainJoined, s.Policy.HostAccount = tt.member, policy })
+				f := facts("c1", "file://x.json")
+				if tt.names {
+					f.Annotations[hook.KeySecret] = "local://contoso"
+				}
+				a, err := w.Admit(t.Context(), f)
+				got := refused
+				switch {
+				case err == nil && a.Grant != "":
+					got = granted
+				case err == nil:
+					got = passed
+					if string(a.Document) != document {
+						t.Error("the document was changed")
+					}
+				}
+				if got != want {
+					t.Fatalf("%s (%v), want %s", got, err, want)
+				}
+				if policy == config.HostAccountRequire && err != nil &&
+					(!errors.Is(err, fault.ErrDenied) || !strings.Contains(err.Error(), "policy.host_account requires") || !strings.Contains(err.Error(), tt.requireWhy)) {
+					t.Errorf("error %v", err)
+				}
+				if policy == config.HostAccountForbid && tt.member && err != nil &&
+					(!errors.Is(err, fault.ErrDenied) || !strings.Contains(err.Error(), "policy.host_account forbids")) {
+					t.Errorf("error %v", err)
+				}
+				if r := w.records(audit.AdmitPassed, audit.AdmitRefused); want != granted && (len(r) != 1 || r[0].Reason == "") {
+					t.Errorf("records: %v", r)
+				}
+			})
+		}
+	}
+}
+
+func TestWhereTheHostsOwnAccountIsRequiredNoSecretIsReleased(t *testing.T) {
+	w := newWorld(t)
+	token := tokenOf(t, w.admit(facts("c1", "file://webapp01.json")))
+	w.mustRedeem(token)
+	w.apply(func(s *Settings) { s.DomainJoined, s.Policy.HostAccount = true, config.HostAccountRequire })
+	if _, err := w.Redeem(t.Context(), nil, func() error { return nil }, token); !errors.Is(err, fault.ErrDenied) || !strings.Contains(err.Error(), "policy.host_account") {
+		t.Errorf("got %v", err)
+	}
+	if r := w.records(audit.RedeemRefused); len(r) != 1 || r[0].Grant == "" {
+		t.Errorf("records: %v", r)
+	}
+}
+
 func TestThePolicyNarrowsWhoMayUseAGMSA(t *testing.T) {
 	tests := map[string]struct {
 		rule   config.Rule

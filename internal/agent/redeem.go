@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/audit"
+	"github.com/gmsa-agent/gmsa-agent/internal/config"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 	"github.com/gmsa-agent/gmsa-agent/internal/wire"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
@@ -37,6 +38,10 @@ func (a *Agent) Redeem(ctx context.Context, peer *audit.Peer, authorize func() e
 		return nil, errGrantEnded
 	}
 	r = a.ofHolders(audit.Record{Peer: peer}, g)
+	if a.settings.Load().Policy.HostAccount == config.HostAccountRequire {
+		// The policy has been changed since the admission.
+		return nil, fmt.Errorf("policy.host_account requires the host's own account, so that no secret is released: %w", fault.ErrDenied)
+	}
 	if err := a.confirmed.wait(ctx, g); err != nil {
 		return nil, err
 	}

@@ -52,6 +52,9 @@ func (d *decoder) check(c *Config) {
 	d.stores(&c.Secrets)
 	d.serve(c.Secrets.Serve)
 	d.policy(c.Policy)
+	if c.Policy.HostAccount == HostAccountRequire && c.DomainJoined == JoinedNo {
+		d.wrong("policy.host_account", "is require, and domain_joined says that this host is no member of a domain: every container would be refused")
+	}
 	d.domains(&c.Directory)
 	for i, guid := range c.Adopt {
 		canonical, ok := CanonicalGUID(guid)

@@ -347,7 +347,21 @@ type Policy struct {
 	// Allow lists who may have a gMSA: a container that no rule allows is
 	// refused. Nil allows every container.
 	Allow []Rule `yaml:"allow,omitempty"`
+	// HostAccount says whether a credential spec without a plugin may be used by
+	// the account of this host, where it is a member of a domain.
+	HostAccount HostAccount `yaml:"host_account"`
 }
+
+// HostAccount says who may fetch gMSAs' passwords: plugin users, this host's own
+// account in the domain, or both.
+type HostAccount string
+
+// The values of HostAccount. The zero value is HostAccountAllow.
+const (
+	HostAccountAllow   HostAccount = "allow"   // where no secret serves the domain
+	HostAccountForbid  HostAccount = "forbid"  // plugin users alone
+	HostAccountRequire HostAccount = "require" // the host's own alone: no secret is released
+)
 
 // Rule allows the containers that fit all of its fields; a field that is not
 // given fits every container.

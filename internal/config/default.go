@@ -74,6 +74,7 @@ func (p platform) plain() *Config {
 			Refresh: DockerRefresh{Local: time.Second, Remote: 30 * time.Second},
 		},
 		AWS:          AWS{Credentials: AWSInstance},
+		Policy:       Policy{HostAccount: HostAccountAllow},
 		DomainJoined: JoinedAuto,
 		Log:          Log{Level: LevelInfo, Format: FormatText},
 		EventLog:     EventLog{Level: EventInfo},

@@ -101,6 +101,11 @@ func (v *Joined) UnmarshalText(text []byte) error {
 	return choose(v, text, JoinedAuto, JoinedYes, JoinedNo)
 }
 
+// UnmarshalText accepts the values of HostAccount.
+func (v *HostAccount) UnmarshalText(text []byte) error {
+	return choose(v, text, HostAccountAllow, HostAccountForbid, HostAccountRequire)
+}
+
 // UnmarshalText accepts the values of AWSCredentials.
 func (v *AWSCredentials) UnmarshalText(text []byte) error {
 	return choose(v, text, AWSInstance, AWSContainer, AWSWebIdentity, AWSProfile)

@@ -26,6 +26,7 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/internal/config"
 	"github.com/gmsa-agent/gmsa-agent/internal/eventlog"
 	"github.com/gmsa-agent/gmsa-agent/internal/locked"
+	"github.com/gmsa-agent/gmsa-agent/internal/membership"
 	"github.com/gmsa-agent/gmsa-agent/internal/private"
 	"github.com/gmsa-agent/gmsa-agent/secrets"
 	"github.com/gmsa-agent/gmsa-agent/secrets/stores"
@@ -301,7 +302,7 @@ func DomainJoined(c config.Joined) (bool, error) {
 	case config.JoinedNo:
 		return false, nil
 	}
-	joined, err := hostIsDomainMember()
+	joined, err := membership.OfDomain()
 	if err != nil {
 		return false, fmt.Errorf("domain_joined: %w", err)
 	}
