@@ -162,6 +162,8 @@ type Sharer interface {
 	Refuse(f Facts, reason error) error
 	// Created records that a container that asks was made.
 	Created(f Facts) error
+	// HeldSince says when the container was admitted with the latest of its grants.
+	HeldSince(k Key) (time.Time, bool)
 	// Reread says that the runtime has started a container again, after it had
 	// read, not before a time, what stands in its place: of copies that were
 	// replaced before then, the container's grants end. A reason is recorded; an

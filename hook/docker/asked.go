@@ -94,7 +94,7 @@ func (w *Watch) take(ctx context.Context, a Ask, o option, dry bool) error {
 	case kindFile:
 		place = Runtime + " file://" + o.value
 		if root == "" {
-			err = fmt.Errorf("it is not known yet where Docker's root is: %w", fault.ErrUnavailable)
+			err = errNoRoot
 			break
 		}
 		document, err = folderOf(root).read(o.value)
@@ -120,6 +120,12 @@ func (w *Watch) Finished(ctx context.Context, f Finished) error {
 		a := *f.Create
 		a.ID = f.ID
 		return w.agent.Created(a.facts())
+	}
+	if f.Unasked != nil {
+		if w.agent.Holds(key(f.ID)) {
+			return nil
+		}
+		return w.agent.Lost(ctx, key(f.ID), "its name was another container's when the gate looked at it, and it was started without a question")
 	}
 	w.mu.Lock()
 	m := w.members[f.ID]

@@ -112,13 +112,15 @@ func (s Spec) same(t Spec) bool {
 	return s == t
 }
 
+var errNoRoot = fmt.Errorf("it is not known yet where Docker's root is: %w", fault.ErrUnavailable)
+
 // target is where a place is; w.mu is held.
 func (w *Watch) target(p *place) (target, error) {
 	switch {
 	case p.registry:
 		return registryTarget{}, nil
 	case w.root == "":
-		return nil, fmt.Errorf("it is not known yet where Docker's root is: %w", fault.ErrUnavailable)
+		return nil, errNoRoot
 	}
 	return folderOf(w.root), nil
 }
@@ -128,7 +130,7 @@ func (w *Watch) target(p *place) (target, error) {
 const (
 	lookEvery  = 5 * time.Second
 	firstRetry = time.Second
-	lastRetry  = 30 * time.Second
+	lastRetry  = 10 * time.Second
 )
 
 // refresh makes a place say what its source says, and admits a container that is
@@ -163,6 +165,8 @@ func (w *Watch) note(p *place, err error) {
 	defer p.mu.Unlock()
 	wait := lookEvery
 	switch {
+	case errors.Is(err, errNoRoot):
+		wait = 0 // it is looked for all the time
 	case err != nil:
 		wait = min(firstRetry<<min(p.failed-1, 8), lastRetry)
 	case used:

@@ -117,7 +117,10 @@ func NewAsk(id, name, image string, labels map[string]string, securityOpt []stri
 type Finished struct {
 	ID     string `json:"id"`
 	Create *Ask   `json:"create,omitempty"` // what was created; absent: it was started
-	Status int    `json:"status"`           // HTTP's
+	Status int    `json:"status,omitempty"` // HTTP's
+	// Unasked is a container that was started although another one was asked about:
+	// its name was that one's.
+	Unasked *Ask `json:"unasked,omitempty"`
 }
 
 // The verbs of the control channel by which the gate asks.

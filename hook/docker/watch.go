@@ -98,8 +98,7 @@ func (w *Watch) session(ctx context.Context) (listed bool, err error) {
 	w.mu.Unlock()
 	// Docker repeats what has happened since, so that nothing is lost between the
 	// subscription and the listing.
-	since := time.Now()
-	messages, errs := e.events(ctx, since)
+	messages, errs := e.events(ctx, time.Now())
 	if err := w.reconcile(ctx, e); err != nil {
 		return false, err
 	}
@@ -107,10 +106,7 @@ func (w *Watch) session(ctx context.Context) (listed bool, err error) {
 	for {
 		select {
 		case m := <-messages:
-			if m.at.After(since) { // else it was seen already
-				since = m.at
-				w.handle(ctx, e, m)
-			}
+			w.handle(ctx, e, m)
 		case err := <-errs:
 			return true, err
 		}
@@ -166,6 +162,10 @@ func (w *Watch) created(ctx context.Context, e engine, m event) {
 // stands where Docker reads it.
 const reading = 5 * time.Second
 
+// sameStart is how far the time that an inspection says of a start may be from its
+// event's. Docker starts no container twice in that time without its death between.
+const sameStart = 2 * time.Second
+
 // started notes that a container runs. One whose start was not admitted just now
 // was started by Docker itself.
 func (w *Watch) started(ctx context.Context, e engine, m event) {
@@ -179,6 +179,10 @@ func (w *Watch) started(ctx context.Context, e engine, m event) {
 		return
 	}
 	read, reason := mb.starting, ""
+	if read.IsZero() && mb.died.IsZero() && m.at.Sub(mb.started) < sameStart {
+		w.mu.Unlock()
+		return // the listing of containers has shown it
+	}
 	if read.IsZero() {
 		read, reason = mb.died.Add(-reading), "Docker started the container again by itself, by its restart policy"
 	}
@@ -208,6 +212,9 @@ func (w *Watch) stranger(ctx context.Context, e engine, id string) {
 func (w *Watch) died(ctx context.Context, e engine, m event) {
 	w.mu.Lock()
 	mb := w.members[m.id]
+	if mb != nil && !m.at.After(mb.started) {
+		mb = nil // it was listed since, and runs again
+	}
 	if mb != nil {
 		mb.died = m.at
 	}
@@ -283,15 +290,18 @@ func (w *Watch) reconcile(ctx context.Context, e engine) error {
 
 // catchUp treats a container that is there as its events would have.
 func (w *Watch) catchUp(ctx context.Context, c Container, before time.Time) {
-	holds := w.agent.Holds(key(c.ID))
+	since, holds := w.agent.HeldSince(key(c.ID))
 	w.mu.Lock()
 	want, err := w.judge(c.Ask)
 	mb := w.members[c.ID]
 	if mb == nil && holds && err == nil && want.place != nil {
 		mb = &member{facts: c.facts(), place: want.place, started: c.Started}
+		if !c.Running && !c.Started.After(since) {
+			mb.starting = time.Now() // an earlier agent has admitted it: it is about to start
+		}
 		w.members[c.ID] = mb
 		w.mu.Unlock()
-		if !c.Running && !c.Restarts {
+		if !c.Running && !c.Restarts && mb.starting.IsZero() {
 			w.end(ctx, c.ID, before, "the container has ended, and Docker does not start it again by itself")
 		}
 		return

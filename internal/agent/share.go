@@ -283,6 +283,12 @@ func (a *Agent) Created(f hook.Facts) error {
 	return a.trail.Write(r)
 }
 
+// HeldSince implements [hook.Sharer].
+func (a *Agent) HeldSince(k hook.Key) (time.Time, bool) {
+	g, _, live := a.grants.Of(k)
+	return g.Created, live
+}
+
 // Reread implements [hook.Sharer].
 func (a *Agent) Reread(_ context.Context, k hook.Key, after time.Time, reason string) error {
 	return a.oneStep(func() error {

@@ -69,9 +69,9 @@ func (p platform) plain() *Config {
 		},
 		Docker: Docker{
 			Enabled: EnabledAuto,
-			// A folder of this host can be looked at every second; a server is
-			// asked as often as a cached document counts as fresh.
-			Refresh: DockerRefresh{Local: time.Second, Remote: 30 * time.Second},
+			// What changes in a folder of this host is there within a second; a
+			// server is asked as often as a cached document counts as fresh.
+			Refresh: DockerRefresh{Local: 500 * time.Millisecond, Remote: 30 * time.Second},
 		},
 		AWS:          AWS{Credentials: AWSInstance},
 		Policy:       Policy{HostAccount: HostAccountAllow},

@@ -43,6 +43,7 @@ type dockerd struct {
 	log        []fakeEvent
 	more       chan struct{} // closed when the log grows
 	inspected  int
+	ungated    bool
 }
 
 type fakeContainer struct {
@@ -102,7 +103,11 @@ func (d *dockerd) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case path == "/_ping":
 	case path == "/info":
-		answer(map[string]any{"OSType": d.os, "DockerRootDir": d.root, "Plugins": map[string]any{"Authorization": []string{"gmsa-agent"}}})
+		plugins := []string{"gmsa-agent"}
+		if d.ungated {
+			plugins = nil
+		}
+		answer(map[string]any{"OSType": d.os, "DockerRootDir": d.root, "Plugins": map[string]any{"Authorization": plugins}})
 	case path == "/containers/json":
 		d.mu.Lock()
 		list := []map[string]any{}
@@ -203,6 +208,9 @@ func (d *dockerd) ask(method, uri string, body []byte, do func() (int, any)) err
 }
 
 func (d *dockerd) authorize(call string, q any) error {
+	if d.ungated {
+		return nil
+	}
 	data, err := json.Marshal(q)
 	if err != nil {
 		return err
@@ -301,13 +309,18 @@ func (h *host) runGate() (stop func()) {
 
 const noHostAccount = `{"CmsPlugins":["ActiveDirectory"],"DomainJoinConfig":{"Sid":"S-1-5-21-2126449477-2524075714-3094792973","MachineAccountName":"webapp01","Guid":"244818ae-87ac-4fcd-92ec-e79e5252348a","DnsTreeName":"contoso.com","DnsName":"contoso.com","NetBiosName":"CONTOSO"},"ActiveDirectoryConfig":{"GroupManagedServiceAccounts":[{"Name":"webapp01","Scope":"contoso.com"},{"Name":"webapp01","Scope":"CONTOSO"}]}}`
 
-// dockerHost is a host with an agent, a gate and a dockerd that keeps webapp01.
+// dockerHost is a host with a credential spec, its secret, and a dockerd.
 func dockerHost(t *testing.T, system string) (*host, *dockerd) {
 	h := newHost(t)
 	h.spec("webapp01", credspectest.Document)
 	h.putSecret("contoso")
-	h.write(fmt.Sprintf("domain_joined: false\ncredential_specs:\n  folders: [%[1]s/specs]\ndocker:\n  enabled: true\n  endpoint: unix://%[1]s/d.sock\n  gate: {endpoint: %[1]s/g/gate.sock}\n  refresh: {local: 100ms}\n  specs:\n    webapp01: {reference: \"file://webapp01.json\"}\n", h.dir))
+	h.configure("webapp01: {reference: \"file://webapp01.json\"}", "")
 	return h, newDockerd(h, system)
+}
+
+func (h *host) configure(specs, more string) {
+	h.t.Helper()
+	h.write(fmt.Sprintf("domain_joined: false\ncredential_specs:\n  folders: [%[1]s/specs]\ndocker:\n  enabled: true\n  endpoint: unix://%[1]s/d.sock\n  gate: {endpoint: %[1]s/g/gate.sock}\n  refresh: {local: 100ms}\n  specs: {%[2]s}\n%[3]s", h.dir, specs, more))
 }
 
 func (h *host) spec(name, document string) {
@@ -459,4 +472,536 @@ func TestAContainerOfDockersHasItsGrantFromItsStartToItsEnd(t *testing.T) {
 	if err := h.redeems(token); err == nil {
 		t.Error("it redeems after the container's end")
 	}
+}
+
+// place waits for a place's state.
+func (h *host) place(what string, is func(agent.Place) bool) {
+	h.t.Helper()
+	h.eventually(what, func(s agent.Status) bool {
+		return len(s.Hooks) == 1 && len(s.Hooks[0].Places) == 1 && is(s.Hooks[0].Places[0])
+	})
+}
+
+func wantRefusal(t *testing.T, err error, says ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("not refused; want %q", says)
+	}
+	for _, s := range append(says, "authorization denied by plugin gmsa-agent: ") {
+		if !strings.Contains(err.Error(), s) {
+			t.Errorf("%q does not say %q", err, s)
+		}
+	}
+}
+
+func TestWhileTheAgentIsStoppedOnlyContainersThatAskAreRefused(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	stop := h.run()
+	h.runGate()
+	h.connected()
+	if err := d.create(asking(id1, "web")); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	wantRefusal(t, d.create(asking(id2, "other")), "asks for a gMSA", "the agent cannot be asked", "control.sock")
+	wantRefusal(t, d.run(id1), "the agent cannot be asked")
+	plain := fakeContainer{ID: id2, Name: "plain", Image: "web:1"}
+	if err := errors.Join(d.create(plain), d.run(id2), d.run("plain")); err != nil {
+		t.Error("without a gMSA:", err)
+	}
+	if err := d.ask("GET", "/v1.41/containers/json", nil, func() (int, any) { return 200, nil }); err != nil {
+		t.Error(err)
+	}
+	h.run()
+	h.connected()
+	if err := d.run(id1); err != nil {
+		t.Error("the agent is back:", err)
+	}
+}
+
+func TestAContainerThatDoesNotAskIsNotLookedAt(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	h.runGate() // the agent is not even there
+	for i := range 200 {
+		c := fakeContainer{ID: fmt.Sprintf("%064d", i), Name: fmt.Sprint("plain", i), Image: "web:1", Labels: map[string]string{"a": "b"}}
+		if err := d.create(c); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(i) * time.Millisecond) // the docker command takes some, too
+		d.mu.Lock()
+		before := d.inspected
+		d.mu.Unlock()
+		if err := d.run(c.ID); err != nil {
+			t.Fatal(err)
+		}
+		d.mu.Lock()
+		after := d.inspected
+		d.mu.Unlock()
+		if before == after {
+			return
+		}
+	}
+	t.Error("each was looked at")
+}
+
+// The labels of an image are its container's, and no request shows them.
+func TestALabelOfTheImageAsks(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	h.run()
+	h.runGate()
+	h.connected()
+	c := fakeContainer{ID: id1, Name: "web", Image: "labelled:1"}
+	if err := d.ask("POST", "/containers/create", []byte(`{"Image":"labelled:1"}`), func() (int, any) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		c.Labels = map[string]string{"gmsa-agent/credential-spec": "file://webapp01.json"}
+		d.containers[id1] = &c
+		d.emit("create", &c)
+		return http.StatusCreated, map[string]any{"Id": id1}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, d.run(id1), "--security-opt credentialspec=file://webapp01.json")
+}
+
+func TestARefusalSaysWhatToDo(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	h.run()
+	h.runGate()
+	h.connected()
+	label := map[string]string{"gmsa-agent/credential-spec": "file://webapp01.json"}
+	for name, c := range map[string]struct {
+		options []string
+		labels  map[string]string
+		says    string
+	}{
+		"the label alone":               {nil, label, "run it with --security-opt credentialspec=file://webapp01.json as well"},
+		"an unknown label":              {nil, map[string]string{"gmsa-agent/credential-spec": "s3://bucket/x.json"}, "none of the credential specs that the agent keeps for Docker (docker.specs"},
+		"the label of another option":   {[]string{"credentialspec=file://other.json"}, label, "for the label's it is file://webapp01.json"},
+		"two options":                   {[]string{"credentialspec=file://webapp01.json", "CredentialSpec=file://webapp01.json"}, nil, "is given 2 times"},
+		"an absolute path":              {[]string{`credentialspec=FILE://C:\x.json`}, nil, "not an absolute one"},
+		"the folder beside it":          {[]string{`credentialspec=file://..\CredentialSpecsX\f.json`}, nil, "it leads out of"},
+		"a file that is not there":      {[]string{"credentialspec=file://missing.json"}, nil, "docker file://missing.json is none of the credential specs"},
+		"a document that needs a grant": {[]string{"credentialspec=raw://" + noHostAccount}, nil, "it would need a grant"},
+		"no document":                   {[]string{"credentialspec=raw://x"}, nil, "it is no credential spec"},
+		"a config of Swarm's":           {[]string{"credentialspec=config://x"}, nil, "Docker Swarm"},
+		"another scheme":                {[]string{"credentialspec=https://x/y"}, nil, "Docker reads file://, registry:// and raw://"},
+		"no scheme":                     {[]string{"credentialspec=webapp01.json"}, nil, "neither file://NAME.json nor registry://NAME"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantRefusal(t, d.create(fakeContainer{ID: id1, Name: "web", Image: "web:1", SecurityOpt: c.options, Labels: c.labels}), c.says)
+		})
+	}
+	for _, c := range []fakeContainer{
+		{ID: id1, Name: "web", Image: "web:1", SecurityOpt: []string{`CREDENTIALSPEC=File://.\WebApp01.json`}, Labels: label},
+		{ID: id2, Name: "other", Image: "web:1", SecurityOpt: []string{"credentialspec=file://webapp01.json"}, Labels: label},
+	} {
+		if err := errors.Join(d.create(c), d.run(c.ID)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A body that dockerd does not show is no way past the gate.
+func TestWhatIsNotShownAtTheCreationIsSeenAtTheStart(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	h.run()
+	h.runGate()
+	h.connected()
+	c := fakeContainer{ID: id1, Name: "web", Image: "web:1", SecurityOpt: []string{"credentialspec=file://missing.json"}}
+	if err := d.ask("POST", "/v1.41/containers/create", nil, func() (int, any) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.containers[id1] = &c
+		d.emit("create", &c)
+		return http.StatusCreated, map[string]any{"Id": id1}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{id1, "web"} {
+		wantRefusal(t, d.run(name), "docker file://missing.json is none of")
+	}
+	h.tells(id1, "admit.refused admit.refused")
+}
+
+func TestWhereDockerDoesNotReadTheOptionTheLabelIsEnough(t *testing.T) {
+	h, d := dockerHost(t, "linux")
+	h.run()
+	h.runGate()
+	h.connected()
+	c := fakeContainer{ID: id1, Name: "web", Image: "web:1", Labels: map[string]string{"gmsa-agent/credential-spec": "credentialspec:file://webapp01.json"}}
+	if err := errors.Join(d.create(c), d.run(id1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.redeems(d.token("webapp01")); err != nil {
+		t.Error(err)
+	}
+	h.tells(id1, "container.created admit.granted redeem.released")
+}
+
+func TestAContainerWhosePolicyDoesNotAllowItIsRefused(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	h.configure("webapp01: {reference: \"file://webapp01.json\"}", "policy:\n  allow:\n  - images: [\"web:*\"]\n")
+	h.run()
+	h.runGate()
+	h.connected()
+	c := asking(id1, "web")
+	c.Image = "other:1"
+	wantRefusal(t, d.create(c), "no rule of the policy allows the image \"other:1\"")
+	if err := errors.Join(d.create(asking(id2, "web")), d.run(id2)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestContainersShareATokenUntilTheLastHasEnded(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	h.run()
+	h.runGate()
+	h.connected()
+	if err := errors.Join(d.create(asking(id1, "a")), d.create(asking(id2, "b")), d.run(id1), d.run(id2)); err != nil {
+		t.Fatal(err)
+	}
+	token := d.token("webapp01")
+	if err := h.redeems(token); err != nil {
+		t.Fatal(err)
+	}
+	var grants []string
+	for _, r := range h.trail() {
+		if r.Event == audit.AdmitGranted {
+			grants = append(grants, r.Grant)
+		}
+		if r.Event == audit.RedeemReleased && (r.Container != nil || r.Grant != "" || r.Place != "docker file://webapp01.json" ||
+			!strings.HasSuffix(r.Reason, strings.Join(grants, ", "))) {
+			t.Errorf("%+v; the grants are %v", r, grants)
+		}
+	}
+	d.happens(id1, "die")
+	h.tells(id1, "container.created admit.granted grant.revoked")
+	if err := h.redeems(token); err != nil {
+		t.Error("the other one lives:", err)
+	}
+	h.tells(id2, "container.created admit.granted redeem.released")
+	d.happens(id2, "destroy")
+	h.tells(id2, "container.created admit.granted redeem.released grant.revoked")
+	if err := h.redeems(token); err == nil {
+		t.Error("it redeems for nobody")
+	}
+	// Started again, it is admitted again.
+	if err := d.run(id1); err != nil {
+		t.Fatal(err)
+	}
+	h.tells(id1, "container.created admit.granted grant.revoked admit.granted")
+	if err := h.redeems(token); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatChangesAtTheSourceIsInDockersFolderAtOnceAndAsAWhole(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	h.run()
+	h.runGate()
+	h.connected()
+	c := asking(id1, "web")
+	c.Restart = "always"
+	if err := errors.Join(d.create(c), d.run(id1)); err != nil {
+		t.Fatal(err)
+	}
+	first := d.token("webapp01")
+	file := filepath.Join(d.root, "CredentialSpecs", "webapp01.json")
+	reading, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(reading)
+		for {
+			data, err := os.ReadFile(file)
+			if err == nil {
+				_, err = credspec.Parse(data)
+			}
+			if err != nil {
+				t.Errorf("a reader found no whole document: %v", err)
+				return
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	}()
+	last := first
+	for i := range 5 {
+		h.spec("webapp01", strings.ReplaceAll(credspectest.Document, "local://contoso", fmt.Sprintf("local://contoso%s", strings.Repeat(" ", i+1))))
+		changed := time.Now()
+		for d.token("webapp01") == last {
+			if time.Since(changed) > 20*time.Second {
+				t.Fatal("the change does not arrive")
+			}
+			time.Sleep(time.Millisecond)
+		}
+		t.Logf("%v", time.Since(changed))
+		last = d.token("webapp01")
+	}
+	close(stop)
+	<-reading
+	for name, token := range map[string]string{"the copy that it was started with": first, "the one that stands there": last} {
+		if err := h.redeems(token); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// What a later start has not read any more ends with it.
+	if err := d.ask("POST", "/v1.41/containers/web/restart", nil, func() (int, any) {
+		d.happens(id1, "die")
+		d.happens(id1, "start")
+		return http.StatusNoContent, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for h.redeems(first) == nil {
+		if time.Now().After(deadline) {
+			t.Fatal("the first copy's token is good after a restart")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := h.redeems(last); err != nil {
+		t.Error(err)
+	}
+}
+
+// Before a start the source is asked, however long nobody has looked.
+func TestAStartReadsWhatTheSourceSaysNow(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	h.run()
+	h.runGate()
+	h.connected()
+	before := d.token("webapp01")
+	if err := d.create(asking(id1, "web")); err != nil {
+		t.Fatal(err)
+	}
+	h.spec("webapp01", strings.ReplaceAll(credspectest.Document, "244818ae", "244818af"))
+	if err := d.run(id1); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(d.root, "CredentialSpecs", "webapp01.json"))
+	if err != nil || !bytes.Contains(data, []byte("244818af")) || d.token("webapp01") == before {
+		t.Error("Docker reads what was there before", err)
+	}
+	h.spec("webapp01", "{")
+	if err := d.create(asking(id2, "other")); err == nil {
+		wantRefusal(t, d.run(id2), "file://webapp01.json")
+	}
+	h.place("in trouble", func(p agent.Place) bool { return p.Error != "" && p.Kept })
+	if err := h.redeems(d.token("webapp01")); err != nil {
+		t.Error("a broken source is no end of what runs:", err)
+	}
+}
+
+func TestARestartedAgentKnowsWhoHoldsWhat(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	stop := h.run()
+	h.runGate()
+	h.connected()
+	if err := errors.Join(d.create(asking(id1, "a")), d.create(asking(id2, "b")), d.run(id1), d.run(id2)); err != nil {
+		t.Fatal(err)
+	}
+	token := d.token("webapp01")
+	stop()
+	d.happens(id1, "die")
+	h.run()
+	h.connected()
+	h.tells(id1, "container.created admit.granted grant.revoked")
+	if got := d.token("webapp01"); got != token {
+		t.Error("the token is another one")
+	}
+	if err := h.redeems(token); err != nil {
+		t.Error(err)
+	}
+	h.place("used by one", func(p agent.Place) bool { return p.Containers == 1 })
+	d.happens(id2, "destroy")
+	h.tells(id2, "container.created admit.granted redeem.released grant.revoked")
+}
+
+func TestARestartedDockerIsCaughtUpWith(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	h.run()
+	h.runGate()
+	h.connected()
+	always := asking(id2, "b")
+	always.Restart = "always"
+	if err := errors.Join(d.create(asking(id1, "a")), d.create(always), d.run(id1), d.run(id2)); err != nil {
+		t.Fatal(err)
+	}
+	h.place("used by both", func(p agent.Place) bool { return p.Containers == 2 })
+	d.stop()
+	h.eventually("disconnected", func(s agent.Status) bool { return !s.Hooks[0].Connected })
+	d.happens(id1, "die")
+	d.happens(id2, "die")
+	d.happens(id2, "start")
+	d.mu.Lock()
+	d.log = nil // a new dockerd does not know
+	d.mu.Unlock()
+	d.start()
+	h.connected()
+	h.tells(id1, "container.created admit.granted grant.revoked")
+	h.tells(id2, "container.created admit.granted container.restarted")
+}
+
+func TestWhatIsNotTheAgentsInDockersFolderIsLeftAlone(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	folder := filepath.Join(d.root, "CredentialSpecs")
+	foreign := filepath.Join(folder, "webapp01.json")
+	if err := errors.Join(os.Mkdir(folder, 0o700), os.WriteFile(foreign, []byte("somebody's"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	h.run()
+	h.runGate()
+	h.place("in trouble", func(p agent.Place) bool { return strings.Contains(p.Error, foreign+" is not the agent's") && !p.Kept })
+	if err := d.create(asking(id1, "web")); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, d.run(id1), "is not the agent's")
+	if data, err := os.ReadFile(foreign); err != nil || string(data) != "somebody's" {
+		t.Fatalf("%q, %v", data, err)
+	}
+	if err := os.Remove(foreign); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.run(id1); err != nil {
+		t.Fatal("it was moved away:", err)
+	}
+	// And what somebody has changed is his.
+	data, err := os.ReadFile(foreign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(foreign, append(data, ' '), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.place("in trouble", func(p agent.Place) bool { return strings.Contains(p.Error, "is not the agent's") })
+	h.configure("", "")
+	h.eventually("without it", func(s agent.Status) bool { return len(s.Hooks) == 1 && len(s.Hooks[0].Places) == 0 })
+	time.Sleep(2 * time.Second) // nothing happens, which has no sign
+	if now, err := os.ReadFile(foreign); err != nil || !bytes.Equal(now, append(data, ' ')) {
+		t.Errorf("%q, %v", now, err)
+	}
+}
+
+func TestWhatIsNoLongerConfiguredIsRemoved(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	h.run()
+	h.runGate()
+	h.connected()
+	other := filepath.Join(d.root, "CredentialSpecs", "other.json")
+	if err := os.WriteFile(other, []byte("somebody's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.create(asking(id1, "web")), d.run(id1)); err != nil {
+		t.Fatal(err)
+	}
+	token := d.token("webapp01")
+	h.configure("", "")
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		if _, err := os.Stat(filepath.Join(d.root, "CredentialSpecs", "webapp01.json")); errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it is there still")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if _, err := os.Stat(other); err != nil {
+		t.Error(err)
+	}
+	if err := h.redeems(token); err != nil {
+		t.Error("a container that runs goes on:", err)
+	}
+	d.happens(id1, "destroy")
+	h.tells(id1, "container.created admit.granted redeem.released grant.revoked")
+}
+
+func TestAFolderThatCannotBeUsedIsSaidAndTriedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil, mend func(folder string) error
+		says        string
+	}{
+		"a link": {
+			func(f string) error { return os.Symlink(filepath.Dir(filepath.Dir(f)), f) },
+			os.Remove, "a link to one",
+		},
+		"a file": {
+			func(f string) error { return os.WriteFile(f, nil, 0o600) },
+			os.Remove, "not a directory",
+		},
+		"no root": {
+			func(f string) error { return os.Remove(filepath.Dir(f)) },
+			func(f string) error { return os.Mkdir(filepath.Dir(f), 0o700) }, "Docker's root is not there",
+		},
+		"a folder in the file's place": {
+			func(f string) error { return os.MkdirAll(filepath.Join(f, "webapp01.json"), 0o700) },
+			func(f string) error { return os.Remove(filepath.Join(f, "webapp01.json")) }, "not a regular file",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, d := dockerHost(t, "windows")
+			folder := filepath.Join(d.root, "CredentialSpecs")
+			if err := c.spoil(folder); err != nil {
+				t.Fatal(err)
+			}
+			h.run()
+			h.runGate()
+			h.place("in trouble", func(p agent.Place) bool { return strings.Contains(p.Error, c.says) && !p.Kept })
+			if err := d.create(asking(id1, "web")); err != nil {
+				t.Fatal(err)
+			}
+			wantRefusal(t, d.run(id1), c.says)
+			if err := c.mend(folder); err != nil {
+				t.Fatal(err)
+			}
+			h.place("mended", func(p agent.Place) bool { return p.Error == "" && p.Kept })
+			if err := d.run(id1); err != nil {
+				t.Error(err)
+			}
+			entries, err := os.ReadDir(folder)
+			if err != nil || len(entries) != 1 {
+				t.Errorf("%v, %v", entries, err)
+			}
+		})
+	}
+}
+
+func TestWithoutTheGateAContainerIsAdmittedWhenItIsCreated(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	d.ungated = true
+	h.run()
+	h.place("there", func(p agent.Place) bool { return p.Kept })
+	h.eventually("connected", func(s agent.Status) bool { return s.Hooks[0].Connected && s.Hooks[0].Injects && !s.Hooks[0].Gate })
+	if err := d.create(asking(id1, "web")); err != nil {
+		t.Fatal(err)
+	}
+	h.tells(id1, "admit.granted")
+	if err := d.run(id1); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.redeems(d.token("webapp01")); err != nil {
+		t.Error(err)
+	}
+	d.happens(id1, "destroy")
+	h.tells(id1, "admit.granted redeem.released grant.revoked")
+}
+
+func TestAContainerThatRunsUnaskedIsAdmittedOrReported(t *testing.T) {
+	h, d := dockerHost(t, "windows")
+	d.ungated = true
+	if err := errors.Join(d.create(asking(id1, "a")), d.run(id1)); err != nil {
+		t.Fatal(err)
+	}
+	c := asking(id2, "b")
+	c.Image = "other:1"
+	if err := errors.Join(d.create(c), d.run(id2)); err != nil {
+		t.Fatal(err)
+	}
+	h.configure("webapp01: {reference: \"file://webapp01.json\"}", "policy:\n  allow:\n  - images: [\"web:*\"]\n")
+	h.run()
+	h.tells(id1, "admit.granted")
+	h.tells(id2, "admit.refused injection.lost")
 }

@@ -70,8 +70,11 @@ type Gate struct {
 	starting map[string][]started // by the name in the request
 }
 
-// started is a start that the agent was asked about.
-type started struct{ id string }
+// started is a start that is under way.
+type started struct {
+	id    string // of the container that was looked at
+	asked bool   // the agent was
+}
 
 func newGate(d looker, dial func(context.Context) (net.Conn, error), log *slog.Logger) *Gate {
 	return &Gate{log: log, docker: d, dial: dial, asking: make(chan struct{}, maxAsking), known: newKnown(), starting: map[string][]started{}}
@@ -121,33 +124,51 @@ func (g *Gate) start(ctx context.Context, call docker.Call) error {
 		return fmt.Errorf("whether the container asks for a gMSA cannot be found out from Docker: %w", err)
 	case !c.Asks():
 		g.known.add(c.ID)
+		if c.ID != call.Container {
+			g.begin(call.Container, started{id: c.ID})
+		}
 		return nil
 	}
 	ask := c.Ask
 	ask.Restart = call.Verb == docker.Restart
-	g.mu.Lock()
-	g.starting[call.Container] = append(g.starting[call.Container], started{c.ID})
-	g.mu.Unlock()
+	g.begin(call.Container, started{c.ID, true})
 	if err = g.ask(ctx, docker.VerbStart, ask); err != nil {
 		g.finished(call.Container)
 	}
 	return err
 }
 
-// finished takes a start that the agent was asked about out of those under way.
-func (g *Gate) finished(name string) (id string, ok bool) {
+// maxStarting bounds the starts that are under way. dockerd does not show the end of
+// one that another plugin has refused.
+const maxStarting = 4096
+
+func (g *Gate) begin(name string, s started) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.starting) >= maxStarting {
+		clear(g.starting)
+	}
+	list := append(g.starting[name], s)
+	g.starting[name] = list[max(0, len(list)-maxOfOne):]
+}
+
+// maxOfOne is how many starts of one container are told apart.
+const maxOfOne = 8
+
+// finished takes a start out of those under way.
+func (g *Gate) finished(name string) (s started, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	list := g.starting[name]
 	if len(list) == 0 {
-		return "", false
+		return started{}, false
 	}
 	if len(list) == 1 {
 		delete(g.starting, name)
 	} else {
 		g.starting[name] = list[1:]
 	}
-	return list[0].id, true
+	return list[0], true
 }
 
 // after sees what became of a request. Nothing can be refused any more.
@@ -157,9 +178,23 @@ func (g *Gate) after(ctx context.Context, r request) {
 	case docker.Create:
 		g.createdAs(ctx, r)
 	case docker.Start, docker.Restart:
-		if id, ok := g.finished(call.Container); ok {
-			g.tell(ctx, docker.Finished{ID: id, Status: r.Status})
+		s, ok := g.finished(call.Container)
+		if ok && s.asked {
+			g.tell(ctx, docker.Finished{ID: s.id, Status: r.Status})
 		}
+		if ok && s.id != call.Container {
+			g.compare(ctx, call.Container, s)
+		}
+	}
+}
+
+// compare looks whether a name still is the container's that was looked at. If it
+// became another's in between, that one was started without a question, and the
+// agent is told: nobody can refuse it any more.
+func (g *Gate) compare(ctx context.Context, name string, s started) {
+	c, err := g.docker.Look(ctx, name)
+	if err == nil && c.ID != s.id && c.Asks() {
+		g.tell(ctx, docker.Finished{ID: c.ID, Unasked: &c.Ask})
 	}
 }
 
