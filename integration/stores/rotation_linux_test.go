@@ -151,13 +151,15 @@ func (h *host) rotate(k kind, s server, first, second string, start func(contain
 	rotated := make(chan struct{})
 	passwords := h.starts(secret, start, func(n int) bool {
 		if n == fleet/2 { // the others go on meanwhile
-			s.put("gmsa", content(h, "contoso.com", user, []byte(second)))
-			if k.tells {
-				h.mustHear(secret, second)
-			} else {
-				h.must(h.call(h.Context(), agent.VerbForget, agent.Forget{Secret: secret, Reason: "rotated"}, nil))
-			}
-			close(rotated)
+			func() {
+				defer close(rotated) // if it fails, too: the last ones wait for it
+				s.put("gmsa", content(h, "contoso.com", user, []byte(second)))
+				if k.tells {
+					h.mustHear(secret, second)
+				} else {
+					h.must(h.call(h.Context(), agent.VerbForget, agent.Forget{Secret: secret, Reason: "rotated"}, nil))
+				}
+			}()
 		}
 		if n > fleet {
 			<-rotated
