@@ -73,7 +73,8 @@ type Cache struct {
 }
 
 // Store is what is known of a secret store since the agent started. Which
-// secrets there are is not said: their names may be telling.
+// secrets are in use is not listed, for their names may be telling; an error
+// names the reference that it is about, without which nobody could mend it.
 type Store struct {
 	Scheme      string    `json:"scheme"`
 	InUse       int       `json:"inUse"`  // secrets that live grants need
