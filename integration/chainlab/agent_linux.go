@@ -59,23 +59,24 @@ type Agent struct {
 	Config string
 	// Specs are files of SpecFolder, by name.
 	Specs map[string][]byte
+	// Packages are versions whose packages are unpacked on the host. With any,
+	// nothing is installed and no agent is started: that is for Service to do.
+	Packages []string
 }
 
 // installAgent builds the project's programs for Windows, as they are released,
 // and registers the plugin.
 func (l *Lab) installAgent(ctx context.Context, a *Agent) error {
-	for _, dir := range []string{agentFolder, wrapperFolder, dataFolder, SpecFolder} {
+	if len(a.Packages) > 0 {
+		return l.prepareService(ctx, a)
+	}
+	for _, dir := range []string{agentFolder, wrapperFolder} {
 		if err := os.MkdirAll(l.Path(dir), 0o700); err != nil {
 			return err
 		}
 	}
-	if err := os.WriteFile(l.Path(configFile), []byte(agentConfig+a.Config), 0o600); err != nil {
+	if err := l.writeAgentConfig(a); err != nil {
 		return err
-	}
-	for name, data := range a.Specs {
-		if err := os.WriteFile(filepath.Join(l.Path(SpecFolder), name), data, 0o600); err != nil {
-			return err
-		}
 	}
 	if err := winelab.Build(ctx, agentPackage, l.Path(agentFolder+`\gmsa-agent.exe`), stripped); err != nil {
 		return err
@@ -91,6 +92,25 @@ func (l *Lab) installAgent(ctx context.Context, a *Agent) error {
 		return err
 	}
 	return l.RegisterDLL(ctx, plugin)
+}
+
+// writeAgentConfig writes what administrators write: the configuration and the
+// credential specs.
+func (l *Lab) writeAgentConfig(a *Agent) error {
+	for _, dir := range []string{dataFolder, SpecFolder} {
+		if err := os.MkdirAll(l.Path(dir), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(l.Path(configFile), []byte(agentConfig+a.Config), 0o600); err != nil {
+		return err
+	}
+	for name, data := range a.Specs {
+		if err := os.WriteFile(filepath.Join(l.Path(SpecFolder), name), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // StartAgent starts the agent and waits until it answers. Start has done so.

@@ -1,6 +1,7 @@
 package chainlab
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -144,7 +145,7 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 			func(ctx context.Context) error { return l.installAgent(ctx, o.Agent) }})
 	}
 	stages = append(stages, stage{"containerd.exe answers", l.StartContainerd})
-	if o.Agent != nil {
+	if o.Agent != nil && len(o.Agent.Packages) == 0 {
 		stages = append(stages, stage{"gmsa-agent.exe answers", l.StartAgent})
 	}
 	for _, s := range stages {
@@ -282,7 +283,22 @@ func (l *Lab) StartContainerd(ctx context.Context) error {
 
 // Ctr runs ctr.exe in the lab's namespace and returns its standard output. The
 // error holds what it printed on standard error, which is what a user sees.
+//
+// ctr opens the pipe once to see whether it is there, and gives up where all
+// its instances are taken for the moment; then it is run again.
 func (l *Lab) Ctr(ctx context.Context, args ...string) (string, error) {
+	var out string
+	var failed error
+	err := lab.WaitFor(ctx, "a free instance of containerd's pipe", func(ctx context.Context) error {
+		if out, failed = l.ctr(ctx, args...); failed != nil && strings.Contains(failed.Error(), "Pipe busy") {
+			return failed
+		}
+		return nil
+	})
+	return out, cmp.Or(err, failed)
+}
+
+func (l *Lab) ctr(ctx context.Context, args ...string) (string, error) {
 	args = append([]string{"--address", containerdPipe, "--namespace", Namespace}, args...)
 	cmd := l.Command(ctx, l.Path(binFolder+`\ctr.exe`), args...)
 	out, err := cmd.Output()
