@@ -51,6 +51,12 @@ type CommandError struct {
 	Text string // what it printed on standard error
 }
 
+// Line is the first line of it. More than that is advice of the command line.
+func (e *CommandError) Line() string {
+	line, _, _ := strings.Cut(e.Text, "\n")
+	return line
+}
+
 func (e *CommandError) Error() string { return fmt.Sprintf("%s (exit code %d)", e.Text, e.Code) }
 
 // API is a client of dockerd's API, in which every host is dockerd.

@@ -17,9 +17,6 @@ import (
 // Options say how a lab is started.
 type Options struct {
 	Flavour Flavour // empty: Debian
-	// Plugins are the names of authorization plugins. Their sockets belong into
-	// PluginDir; dockerd looks for them when it needs them.
-	Plugins []string
 	// Shims is a folder in which containerd looks for a runtime shim before it
 	// looks in Debian's. With one, dockerd is told of a containerd that runs
 	// already, as on a host where Docker is on containerd; without, it has a
@@ -33,6 +30,7 @@ type Lab struct {
 	name       string
 	dir        string
 	options    Options
+	plugins    []string // that dockerd asks
 	namespaces *lab.Enclosure
 	dockerd    *lab.Process // nsenter, whose child dockerd is
 	containerd *lab.Process // likewise; nil where dockerd has its own
@@ -94,9 +92,6 @@ func (l *Lab) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	// Without plugins: those are not there yet, and the image is none of theirs.
-	plugins := l.options.Plugins
-	l.options.Plugins = nil
 	if err := l.StartDockerd(ctx); err != nil {
 		return err
 	}
@@ -110,11 +105,6 @@ func (l *Lab) start(ctx context.Context) (err error) {
 	}
 	if _, err := l.Docker(ctx, "load", "--input", path); err != nil {
 		return err
-	}
-	if l.options.Plugins = plugins; plugins != nil {
-		if err := errors.Join(l.StopDockerd(), l.StartDockerd(ctx)); err != nil {
-			return err
-		}
 	}
 	l.options.Report("dockerd (%s) runs in %s", l.options.Flavour, l.dir)
 	return nil
@@ -160,21 +150,31 @@ func (l *Lab) StartDockerd(ctx context.Context) error {
 	if l.containerd != nil {
 		args = append(args, "--containerd", l.Containerd())
 	}
-	for _, plugin := range l.options.Plugins {
+	for _, plugin := range l.plugins {
 		args = append(args, "--authorization-plugin", plugin)
 	}
 	var err error
 	if l.dockerd, err = l.launch("dockerd", args); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	return lab.WaitFor(ctx, "dockerd", func(ctx context.Context) error {
 		if err := l.dockerd.Exited(); err != nil {
+			cancel(err) // it does not come back
 			return err
 		}
-		// Plugins have a say in every command, and may be down. A ping is not theirs
-		// to refuse, but theirs to fail.
+		// Plugins have a say in every request, and may refuse or fail this one.
 		return l.answers(ctx)
 	})
+}
+
+// AskPlugins restarts dockerd, which from then on asks the authorization plugins
+// with these names about every request. Their sockets belong into PluginDir, and
+// have to be there before.
+func (l *Lab) AskPlugins(ctx context.Context, names ...string) error {
+	l.plugins = names
+	return errors.Join(l.StopDockerd(), l.StartDockerd(ctx))
 }
 
 // launch starts a program in the lab's namespaces, with a log of its own.
@@ -231,7 +231,12 @@ func (l *Lab) endDockerd(signal syscall.Signal) error {
 }
 
 // Log returns the end of dockerd's log.
-func (l *Lab) Log() string { return l.dockerd.LogTail() }
+func (l *Lab) Log() string {
+	if l.dockerd == nil {
+		return ""
+	}
+	return l.dockerd.LogTail()
+}
 
 // Stop ends every process of the lab and removes its folder.
 func (l *Lab) Stop() error {
