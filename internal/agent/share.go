@@ -35,7 +35,9 @@ func (a *Agent) Share(ctx context.Context, s hook.Shared, last hook.Copy) (c hoo
 	defer a.recovered("a credential spec's copy", &err)
 	m := a.admission(ofShared(hook.Facts{}, s))
 	m.record.Container = nil
-	if err := m.resolve(ctx); err != nil {
+	// However fresh the cache takes it to be: what is made here is what the runtime
+	// reads next.
+	if err := m.resolve(credspec.Revalidated(ctx)); err != nil {
 		return hook.Copy{}, err
 	}
 	if err := a.refuseForeignToken(m); err != nil {
