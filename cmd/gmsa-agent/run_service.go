@@ -23,6 +23,7 @@ func (s *session) runService(c *cli.Context) error {
 	cfg, _ := s.config(c) // what is wrong with it is said below
 	log, err := service.OpenLog(logFolder(cfg))
 	if err != nil {
+		tellNotStarted(err)
 		return &runError{err}
 	}
 	s.stderr = log // finish writes there, too; the file is closed with the process

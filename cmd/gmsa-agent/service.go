@@ -121,6 +121,9 @@ func (s *session) onHost(c *cli.Context, do func(*service.Host) (*service.Report
 		h.Progress = func(step service.Step) { fmt.Fprintln(s.stdout, s.stepLine(step)) }
 	}
 	report, err := do(h)
+	if c.String(flagRoot) == "" && !c.Bool(flagDryRun) {
+		tellOfService(report, err)
+	}
 	if report != nil {
 		if wantsJSON(c) {
 			if err := writeJSON(s.stdout, report); err != nil {

@@ -412,6 +412,9 @@ func TestEveryEventOfTheTableIsProduced(t *testing.T) {
 		})
 	}
 	for _, e := range eventlog.Table {
+		if eventlog.Categories[e.Category()-1].Name == "Service" {
+			continue // the command line's: its tests bring them about
+		}
 		if !seen[e.ID] {
 			t.Errorf("nothing here brings about event %d, %s", e.ID, e.Name)
 		}

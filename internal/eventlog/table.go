@@ -64,6 +64,12 @@ const (
 	PluginBroken ID = 5200
 	PluginHealed ID = 5201
 
+	ServiceInstalled  ID = 6000
+	ServiceUpgraded   ID = 6001
+	ServiceRolledBack ID = 6002
+	ServiceFailed     ID = 6003
+	ServiceRemoved    ID = 6004
+
 	InstanceRemoved ID = 7000
 
 	RuntimeLost ID = 8000
@@ -143,6 +149,17 @@ var Table = []Event{
 		[]string{"what is wrong"}, "Register it again: `gmsa-agent plugin register`"},
 	{PluginHealed, Information, "plugin.healed", "The CCG plugin is registered as it must be.",
 		nil, ""},
+
+	{ServiceInstalled, Information, "service.installed", "gmsa-agent %1 was installed on this host, and answers.",
+		[]string{"version"}, ""},
+	{ServiceUpgraded, Information, "service.upgraded", "gmsa-agent %1 is in the place of %2, and answers.",
+		[]string{"version", "version before"}, ""},
+	{ServiceRolledBack, Error, "service.rolled_back", "gmsa-agent %1 could not be installed, and what was there before is there again (version: %2).\r\n\r\nCause: %3\r\nNot brought back: %4",
+		[]string{"version", "version before", "cause", "what of the way back failed"}, "Mend the cause, and install it again: `gmsa-agent service install`. What was not brought back is, by the same command."},
+	{ServiceFailed, Error, "service.failed", "%1 of gmsa-agent failed: %2",
+		[]string{"install or uninstall", "cause"}, "Mend the cause and give the command again, which goes on where it stopped: `gmsa-agent service status`"},
+	{ServiceRemoved, Information, "service.removed", "gmsa-agent %1 was removed from this host.",
+		[]string{"version"}, ""},
 
 	{InstanceRemoved, Information, "instance.removed", "What HCS keeps for Container Credential Guard of a container that is gone is removed.\r\n\r\nContainer: %1\r\nReason: %2\r\nBy: %3",
 		[]string{"container", "reason", "administrator's SID, if one asked for it"}, ""},
