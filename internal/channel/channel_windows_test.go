@@ -1,12 +1,16 @@
 package channel
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/Microsoft/go-winio"
 	"golang.org/x/sys/windows"
@@ -112,5 +116,50 @@ func TestByDefaultOnlyTheSystemsPluginHostIsServed(t *testing.T) {
 		if err := allow.Check(p); err == nil {
 			t.Errorf("%s is allowed", name)
 		}
+	}
+}
+
+func TestThePluginGivesUpAtItsDeadlineAndMayGoOn(t *testing.T) {
+	l, endpoint := listenFor(t, Plugin, everybody())
+	client, server := pair(t, l, endpoint)
+	if err := client.SetDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 16)
+	if n, err := client.Read(answer); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %d bytes, %v", n, err)
+	}
+	if _, err := client.Write([]byte("late")); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a write after the deadline: got %v", err)
+	}
+	if err := client.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Write([]byte("answer")); err != nil {
+		t.Fatal(err)
+	}
+	// Nothing of what was given up takes the answer away.
+	if n, err := client.Read(answer); string(answer[:n]) != "answer" || err != nil {
+		t.Errorf("got %q, %v", answer[:n], err)
+	}
+	server.Close()
+	if n, err := client.Read(answer); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("after the server's end: got %d bytes, %v", n, err)
+	}
+	client.Close()
+	if _, err := client.Read(answer); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after closing: got %v", err)
+	}
+	if err := client.Close(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("closing twice: got %v", err)
+	}
+}
+
+func TestThePluginWaitsForRoomUntilItsContextEnds(t *testing.T) {
+	_, endpoint := listenFor(t, Plugin, everybody()) // which accepts nobody
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := Dial(ctx, Plugin, endpoint); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, fault.ErrUnavailable) {
+		t.Errorf("got %v", err)
 	}
 }

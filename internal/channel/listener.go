@@ -71,11 +71,7 @@ func (l *Listener) AcceptConn() (*Conn, error) {
 		<-l.slots
 		return nil, err
 	}
-	peer, err := identify(conn)
-	return &Conn{Conn: conn, peer: peer, unknown: err, allow: l.allow, release: sync.OnceFunc(func() {
-		peer.close()
-		<-l.slots
-	})}, nil
+	return &Conn{Conn: conn, allow: l.allow, release: sync.OnceFunc(func() { <-l.slots })}, nil
 }
 
 // Addr is the endpoint.
@@ -85,38 +81,71 @@ func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
 // accepted stay open.
 func (l *Listener) Close() error { return l.close() }
 
-// Conn is an accepted connection.
+// Conn is an accepted connection. Its methods ask who is calling when that is
+// first of interest, and before anything is read at the latest: so the server's
+// goroutine for this caller asks, and the next caller need not wait for it.
 type Conn struct {
 	net.Conn
-	peer    *Peer
-	unknown error // why the peer could not be identified
 	allow   Allow
 	release func()
+
+	mu      sync.Mutex // guards what follows
+	asked   bool       // who is calling, or closed before
+	peer    *Peer
+	unknown error // why the peer could not be identified
+}
+
+// identity asks once.
+func (c *Conn) identity() (*Peer, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.asked {
+		c.asked = true
+		c.peer, c.unknown = identify(c.Conn)
+	}
+	return c.peer, c.unknown
 }
 
 // Peer is who is calling; nil, which its methods bear, if the kernel did not
 // say, of which Authorize has the reason. It counts as ended once the
 // connection is closed.
-func (c *Conn) Peer() *Peer { return c.peer }
+func (c *Conn) Peer() *Peer {
+	peer, _ := c.identity()
+	return peer
+}
 
 // Authorize returns nil if the caller is known, allowed and alive, else an
 // error that wraps [fault.ErrDenied] and is fit for the audit.
 func (c *Conn) Authorize() error {
-	if c.unknown != nil {
-		return c.unknown
-	}
-	if err := c.allow.Check(c.peer); err != nil {
+	peer, err := c.identity()
+	if err != nil {
 		return err
 	}
-	if !c.peer.Alive() {
-		return fmt.Errorf("%s: %w: it has ended", c.peer, fault.ErrDenied)
+	if err := c.allow.Check(peer); err != nil {
+		return err
+	}
+	if !peer.Alive() {
+		return fmt.Errorf("%s: %w: it has ended", peer, fault.ErrDenied)
 	}
 	return nil
 }
 
+// Read reads from a caller who has been asked for.
+func (c *Conn) Read(b []byte) (int, error) {
+	_, _ = c.identity() // whether it is known is Authorize's to say
+	return c.Conn.Read(b)
+}
+
 // Close closes the connection and lets go of the peer's process.
 func (c *Conn) Close() error {
+	c.mu.Lock()
+	if !c.asked {
+		c.asked, c.unknown = true, unidentified("the connection", net.ErrClosed)
+	}
+	peer := c.peer
+	c.mu.Unlock()
 	err := c.Conn.Close()
+	peer.close()
 	c.release()
 	return err
 }

@@ -88,13 +88,11 @@ func taken(endpoint string) bool {
 	return err == nil || errors.Is(err, windows.ERROR_SEM_TIMEOUT) // there, with or without a free instance
 }
 
-func dial(ctx context.Context, _ Audience, endpoint string) (net.Conn, error) {
+func dial(ctx context.Context, a Audience, endpoint string) (net.Conn, error) {
 	if err := checkEndpoint(endpoint); err != nil {
 		return nil, err
 	}
-	// At identification level the agent can see who calls and can do nothing in
-	// the caller's name; go-winio's default, anonymous, hides the caller.
-	conn, err := winio.DialPipeAccessImpLevel(ctx, endpoint, pipeCallRights, winio.PipeImpLevelIdentification)
+	conn, err := connect(ctx, a, endpoint)
 	if err != nil {
 		kind := fault.ErrUnavailable
 		if errors.Is(err, windows.ERROR_ACCESS_DENIED) {
@@ -106,6 +104,21 @@ func dial(ctx context.Context, _ Audience, endpoint string) (net.Conn, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
+}
+
+// connect opens the pipe. The control channel's connections are watched and
+// closed by other goroutines than the one that reads, which go-winio's bear.
+func connect(ctx context.Context, a Audience, endpoint string) (net.Conn, error) {
+	if a == Plugin {
+		conn, err := openPipe(ctx, endpoint)
+		if err != nil {
+			return nil, err // and no connection, which a nil pointer in an interface would be
+		}
+		return conn, nil
+	}
+	// At identification level the agent can see who calls and can do nothing in
+	// the caller's name; go-winio's default, anonymous, hides the caller.
+	return winio.DialPipeAccessImpLevel(ctx, endpoint, pipeCallRights, winio.PipeImpLevelIdentification)
 }
 
 // trustServer looks at the pipe's owner, which says who created the name, and
