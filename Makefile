@@ -83,8 +83,9 @@ test: ## unit tests, the Linux suites and the plugin's Wine suite
 	$(GOTESTSUM) $(FORMAT) $(RERUN) --packages "$$($(LABBED) | tr '\n' ' ')./integration/..." -- $(TESTFLAGS) -count=1 -short
 
 .PHONY: test-all
-test-all: test ## make test, and containerd.exe with the real runhcs shim
+test-all: test ## make test, the plugin under load, and containerd.exe with the real runhcs shim
 	@$(LAB) chain
+	$(GOTESTSUM) --format testname $(RERUN) --packages ./integration/pluginharness -- -v -count=1 -timeout 25m -parallel 1 -run 'SixteenThreads|EveryRegistrationKey'
 	$(GOTESTSUM) --format testname $(RERUN) --packages ./integration -- -count=1 -timeout 20m -run Chain
 
 .PHONY: demo

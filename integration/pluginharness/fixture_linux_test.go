@@ -156,6 +156,12 @@ func (h *host) run(t testing.TB, args ...string) answer {
 // runWith is run with a standard input, for what is not to be an argument.
 func (h *host) runWith(t testing.TB, stdin io.Reader, args ...string) answer {
 	t.Helper()
+	return h.runFor(t, patience, stdin, args...)
+}
+
+// runFor is runWith for what takes longer.
+func (h *host) runFor(t testing.TB, patience time.Duration, stdin io.Reader, args ...string) answer {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := h.Command(ctx, h.harness, args...)

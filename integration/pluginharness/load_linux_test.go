@@ -1,11 +1,14 @@
 package pluginharness
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/gmsa-agent/gmsa-agent/integration/pluginharness/script"
+	"github.com/gmsa-agent/gmsa-agent/integration/winelab/proxystub"
 	"github.com/gmsa-agent/gmsa-agent/internal/ccgplugin"
 )
 
@@ -82,6 +85,58 @@ func TestManyThreadsThroughThePluginHost(t *testing.T) {
 		t.Errorf("%s of %s calls went wrong, one with %s", got["wrong"], got["calls"], got["thread"])
 	}
 }
+
+// hosts is how many plugin hosts there are, and their working sets together.
+type hosts struct{ count, kib int }
+
+func (a answer) hosts(t testing.TB, round int) hosts {
+	t.Helper()
+	var h hosts
+	line := a[fmt.Sprintf("hosts-%d", round)]
+	if _, err := fmt.Sscanf(line, "count %d kib %d", &h.count, &h.kib); err != nil {
+		t.Fatalf("round %d: %q: %v", round, line, err)
+	}
+	return h
+}
+
+// As CCG has it on a busy host: one plugin host, and as many calls at once as
+// containers start. All of it with -short is a hundredth of that.
+func TestSixteenThreadsThroughOnePluginHost(t *testing.T) {
+	const threads, rounds = 16, 10
+	calls, allowed := 1000, 4<<10 // of each thread in each round: 10,000 in all
+	if testing.Short() {
+		calls, allowed = 10, 16<<10 // which is over before the process has all that it needs
+	}
+	h := newHost(t) // of its own, so that there is one plugin host
+	if err := errors.Join(h.serve(t.Context(), "serve"), proxystub.Install(t.Context(), h.Lab)); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"local", "shared", strconv.Itoa(rounds), strconv.Itoa(calls)}
+	for i := range threads {
+		args = append(args, script.Token(fmt.Sprintf("thread %d", i)))
+	}
+	start := time.Now()
+	got := h.runFor(t, loadPatience, nil, args...)
+	took := time.Since(start)
+	if got["wrong"] != "0" || got["calls"] != strconv.Itoa(rounds*calls*threads) {
+		t.Errorf("%s of %s calls went wrong, one with %s", got["wrong"], got["calls"], got["thread"])
+	}
+	first, last := got.hosts(t, 1), got.hosts(t, rounds)
+	t.Logf("%d threads, %d calls each: %v, %.0f calls a second; the plugin host has %d KiB after the first round and %d after the last",
+		threads, rounds*calls, took.Round(time.Second), float64(rounds*calls*threads)/took.Seconds(), first.kib, last.kib)
+	if first.count != 1 || last.count != 1 {
+		t.Errorf("%d plugin hosts after the first round, %d after the last: want one", first.count, last.count)
+	}
+	got.wantNothingLeft(t, rounds, calls*threads)
+	// Go's heap breathes by some MiB. In the full size, 30 bytes lost in each
+	// call would be more than is allowed.
+	if last.kib > first.kib+allowed {
+		t.Errorf("the plugin host grew by %d KiB over %d calls", last.kib-first.kib, (rounds-1)*calls*threads)
+	}
+}
+
+// loadPatience bounds the load test. Alone on two cores it takes a third of it.
+const loadPatience = 18 * time.Minute
 
 func TestFailingCallsLeaveNothing(t *testing.T) {
 	t.Parallel()

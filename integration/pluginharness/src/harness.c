@@ -13,6 +13,7 @@
 #include "spy.h"
 
 #include <psapi.h>
+#include <tlhelp32.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,6 +248,7 @@ typedef struct {
     LPCWSTR input;
     int calls;
     LONG *wrong;
+    Plugin *plugin; /* for "shared" */
 } work;
 
 /* The server answers an input with itself in user and password. */
@@ -261,21 +263,11 @@ static int right(LPCWSTR input, LPCWSTR domain, LPCWSTR user, LPCWSTR password)
     return !lstrcmpW(password, want);
 }
 
-static DWORD WINAPI worker(void *argument)
+static void call_often(work *w, Plugin *plugin)
 {
-    work *w = argument;
-    Plugin *plugin;
     HRESULT result;
     int i;
 
-    CoInitializeEx(NULL, COINIT_MULTITHREADED);
-    result = activate(&plugin);
-    if (FAILED(result)) {
-        printf("thread 0x%08lX\n", (unsigned long)result);
-        InterlockedIncrement(w->wrong);
-        CoUninitialize();
-        return 1;
-    }
     for (i = 0; i < w->calls; i++) {
         LPWSTR domain, user, password;
 
@@ -289,7 +281,34 @@ static DWORD WINAPI worker(void *argument)
             InterlockedIncrement(w->wrong);
         give_back(domain, user, password);
     }
+}
+
+static DWORD WINAPI worker(void *argument)
+{
+    work *w = argument;
+    Plugin *plugin;
+    HRESULT result;
+
+    CoInitializeEx(NULL, COINIT_MULTITHREADED);
+    result = activate(&plugin);
+    if (FAILED(result)) {
+        printf("thread 0x%08lX\n", (unsigned long)result);
+        InterlockedIncrement(w->wrong);
+        CoUninitialize();
+        return 1;
+    }
+    call_often(w, plugin);
     plugin->lpVtbl->Release(plugin);
+    CoUninitialize();
+    return 0;
+}
+
+static DWORD WINAPI sharing_worker(void *argument)
+{
+    work *w = argument;
+
+    CoInitializeEx(NULL, COINIT_MULTITHREADED);
+    call_often(w, w->plugin);
     CoUninitialize();
     return 0;
 }
@@ -313,9 +332,36 @@ static void print_footprint(const char *when)
            handle_mark(), spy_held());
 }
 
+/* The working sets of all plugin hosts, and how many there are. */
+static void print_hosts(const char *when)
+{
+    HANDLE all = CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0);
+    PROCESSENTRY32W entry = {.dwSize = sizeof entry};
+    unsigned long kib = 0;
+    int count = 0;
+    BOOL more;
+
+    for (more = Process32FirstW(all, &entry); more; more = Process32NextW(all, &entry)) {
+        PROCESS_MEMORY_COUNTERS memory = {.cb = sizeof memory};
+        HANDLE process;
+
+        if (lstrcmpiW(entry.szExeFile, L"dllhost.exe"))
+            continue;
+        process = OpenProcess(PROCESS_QUERY_INFORMATION | PROCESS_VM_READ, FALSE, entry.th32ProcessID);
+        if (process && GetProcessMemoryInfo(process, &memory, sizeof memory)) {
+            kib += (unsigned long)(memory.WorkingSetSize / 1024);
+            count++;
+        }
+        CloseHandle(process);
+    }
+    CloseHandle(all);
+    printf("hosts-%s count %d kib %lu\n", when, count, kib);
+}
+
 /* threads ROUNDS CALLS INPUT...: a thread for each input, all at once, each
- * calling CALLS times; and that ROUNDS times. */
-static int command_threads(int rounds, int calls, LPWSTR *inputs, int count)
+ * calling CALLS times; and that ROUNDS times. Each activates the plugin for
+ * itself, or all call the one that is given. */
+static int command_threads(Plugin *shared, int rounds, int calls, LPWSTR *inputs, int count)
 {
     HANDLE threads[MAXIMUM_WAIT_OBJECTS];
     work works[MAXIMUM_WAIT_OBJECTS];
@@ -327,8 +373,8 @@ static int command_threads(int rounds, int calls, LPWSTR *inputs, int count)
         return failed("threads", E_INVALIDARG);
     for (round = 0; round < rounds; round++) {
         for (i = 0; i < count; i++) {
-            works[i] = (work){inputs[i], calls, &wrong};
-            threads[i] = CreateThread(NULL, 0, worker, &works[i], 0, NULL);
+            works[i] = (work){inputs[i], calls, &wrong, shared};
+            threads[i] = CreateThread(NULL, 0, shared ? sharing_worker : worker, &works[i], 0, NULL);
             if (!threads[i])
                 return failed("CreateThread", HRESULT_FROM_WIN32(GetLastError()));
         }
@@ -337,6 +383,8 @@ static int command_threads(int rounds, int calls, LPWSTR *inputs, int count)
             CloseHandle(threads[i]);
         sprintf(when, "%d", round + 1);
         print_footprint(when);
+        if (shared)
+            print_hosts(when);
     }
     printf("calls %d\n", rounds * calls * count);
     printf("wrong %ld\n", wrong);
@@ -391,13 +439,15 @@ static int run(int count, LPWSTR *arguments)
     if (count == 5 && !lstrcmpW(command, L"export"))
         return command_export(arguments[3], arguments[4]);
     if (count >= 6 && !lstrcmpW(command, L"threads"))
-        return command_threads(_wtoi(arguments[3]), _wtoi(arguments[4]), arguments + 5, count - 5);
+        return command_threads(NULL, _wtoi(arguments[3]), _wtoi(arguments[4]), arguments + 5, count - 5);
 
     result = activate(&plugin);
     if (FAILED(result))
         return failed("activate", result);
     if (count == 4 && !lstrcmpW(command, L"call"))
         code = command_call(plugin, arguments[3]);
+    else if (count >= 6 && !lstrcmpW(command, L"shared"))
+        code = command_threads(plugin, _wtoi(arguments[3]), _wtoi(arguments[4]), arguments + 5, count - 5);
     else if (count == 3 && !lstrcmpW(command, L"null"))
         code = command_call(plugin, NULL);
     else if (count == 3 && !lstrcmpW(command, L"each"))
