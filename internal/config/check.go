@@ -128,9 +128,6 @@ func (d *decoder) ccg(c CCG) {
 	if c.Grace < minReapGrace || c.Grace > maxReapGrace {
 		d.wrong("ccg.grace", "must be %v to %v", minReapGrace, maxReapGrace)
 	}
-	if c.Docker != NoDocker {
-		d.absolute("ccg.docker", c.Docker)
-	}
 }
 
 func (d *decoder) serve(list []Serve) {

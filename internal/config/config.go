@@ -97,11 +97,7 @@ type CCG struct {
 	Reap     Switch        `yaml:"reap"`     // remove them
 	Interval time.Duration `yaml:"interval"` // from one look to the next
 	Grace    time.Duration `yaml:"grace"`    // how long everybody must agree that the container is gone
-	Docker   string        `yaml:"docker"`   // where Docker's engine is asked for its containers, or NoDocker
 }
-
-// NoDocker is the CCG.Docker of a host without Docker.
-const NoDocker = "none"
 
 // Docker is the plain Docker whose containers are given credential specs.
 type Docker struct {

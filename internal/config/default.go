@@ -97,7 +97,6 @@ func (p platform) complete(c *Config) {
 	if c.Containerd == nil {
 		c.Containerd, c.assumed = []Containerd{{}}, true
 	}
-	fill(&c.CCG.Docker, p.dockerAddress())
 	fill(&c.Docker.Endpoint, p.dockerEndpoint())
 	for i := range c.Containerd {
 		fill(&c.Containerd[i].Address, p.containerdAddress())
@@ -130,14 +129,6 @@ func (p platform) containerdAddress() string {
 		return `\\.\pipe\containerd-containerd`
 	}
 	return "/run/containerd/containerd.sock"
-}
-
-// dockerAddress is where dockerd listens if it is not told otherwise.
-func (p platform) dockerAddress() string {
-	if p.goos == "windows" {
-		return `\\.\pipe\docker_engine`
-	}
-	return "/var/run/docker.sock"
 }
 
 // dockerEndpoint is the docker command's own default.

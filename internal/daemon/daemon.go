@@ -396,7 +396,7 @@ func (d *daemon) changed(cfg *config.Config, err error) {
 	d.agent.Note(audit.ConfigApplied, cfg.Path())
 	d.log.Info("configuration applied", "config", cfg.Path())
 	if d.waits(cfg) {
-		d.log.Warn("changes of state_dir, secrets.local, audit, channels, containerd, docker (but for its specs and refresh), ccg.docker, log and event_log take effect at the agent's next start")
+		d.log.Warn("changes of state_dir, secrets.local, audit, channels, containerd, docker (but for its specs and refresh), log and event_log take effect at the agent's next start")
 	}
 }
 
@@ -409,7 +409,7 @@ func (d *daemon) waits(cfg *config.Config) bool {
 func fixed(c *config.Config) any {
 	fixedDocker := c.Docker
 	fixedDocker.Specs, fixedDocker.Refresh = nil, config.DockerRefresh{}
-	return []any{c.StateDir, c.Secrets.Local, c.Audit, c.Channels, c.Containerd, fixedDocker, c.CCG.Docker, c.Log, c.EventLog}
+	return []any{c.StateDir, c.Secrets.Local, c.Audit, c.Channels, c.Containerd, fixedDocker, c.Log, c.EventLog}
 }
 
 func (d *daemon) report(s *agent.Status, trail *audit.Log) {

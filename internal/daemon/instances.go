@@ -21,11 +21,7 @@ func reaper(cfg *config.Config, a *agent.Agent, watches []*containerd.Watch, log
 	if len(watches) == 0 {
 		runtimes = append(runtimes, noRuntime{containerd.Runtime, "the configuration has none"})
 	}
-	if cfg.CCG.Docker == config.NoDocker {
-		runtimes = append(runtimes, noRuntime{dockerName, "the configuration has none"})
-	} else {
-		runtimes = append(runtimes, &dockerRuntime{address: cfg.CCG.Docker, dial: dialDocker})
-	}
+	runtimes = append(runtimes, &dockerRuntime{endpoint: cfg.Docker.Endpoint, enabled: cfg.Docker.Enabled})
 	return hcs.NewReaper(hcs.NewService(), hcs.NewSystems(), runtimes, a, timing(cfg), log)
 }
 
