@@ -108,7 +108,7 @@ FUZZTIME ?= 10s
 # What others write, and what validates it. By count and not by time: a fuzzer
 # whose time is up in the wrong moment fails. Minimising a find is bounded too.
 FUZZ_SHORT = ./hook/docker:FuzzParseCall ./hook/docker:FuzzParseOption ./hook/docker:FuzzParseCreate ./hook/docker/gate:FuzzAQuestionOfDockerds \
-	./credspec:FuzzParseRef ./credspec:FuzzValidate ./credspec/manifest:FuzzRead \
+	./credspec:FuzzParseRef ./credspec:FuzzValidate ./credspec:FuzzStrike ./credspec/manifest:FuzzRead \
 	./secrets:FuzzParseRef ./secrets:FuzzParseContent ./secrets:FuzzParseJSON ./internal/wire:FuzzReadRedeem \
 	./internal/eventlog:FuzzAParameterIsOneBoundedLineOfText
 .PHONY: fuzz-short

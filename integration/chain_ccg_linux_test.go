@@ -12,7 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gmsa-agent/gmsa-agent/credspec"
 	"github.com/gmsa-agent/gmsa-agent/hcs"
+	"github.com/gmsa-agent/gmsa-agent/hook"
 	"github.com/gmsa-agent/gmsa-agent/integration/chainlab"
 	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 	"github.com/gmsa-agent/gmsa-agent/internal/agent"
@@ -129,6 +131,65 @@ func TestChainTheAgentReapsWhatIsLeftBehindAndNothingElse(t *testing.T) {
 		if text, err := os.ReadFile(file); err != nil || strings.Contains(string(text), "canary") {
 			t.Errorf("%s: a cookie or credential spec is in it, or %v", file, err)
 		}
+	}
+}
+
+// While CCG fetches the credentials of a container, its document is in the
+// bundle, from which the real shim has read it.
+func TestChainAContainersDocumentIsInspectedWithoutItsToken(t *testing.T) {
+	l, ctx := startChain(t, chainlab.Options{Agent: &chainlab.Agent{Specs: map[string][]byte{"web.json": []byte(specOfJoinedHost)}}})
+	if _, err := l.CLI(ctx, strings.NewReader("canary-password"), "secret", "put", "--domain", "contoso.com", "--user", "ccg", "contoso"); err != nil {
+		t.Fatal(err)
+	}
+	release, err := l.HoldCCG()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- l.Run(ctx, chainlab.Container{ID: "web", Annotations: map[string]string{hook.KeyCredentialSpec: "file://web.json"}})
+	}()
+	var found []agent.Container
+	lab.Eventually(t, "the container's document", func(ctx context.Context) error {
+		out, err := l.CLI(ctx, nil, "containers", "inspect", "-o", "json", "web")
+		if err == nil {
+			err = json.Unmarshal([]byte(out), &found)
+		}
+		if err == nil && (found[0].Carried == nil || !found[0].Carried.Admitted) {
+			err = fmt.Errorf("it carries %+v", found[0].Carried)
+		}
+		return err
+	})
+	text, err := l.CLI(ctx, nil, "containers", "inspect", "web")
+	if err != nil {
+		t.Error(err)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
+	}
+	// There is no domain here for CCG to go to with what it got.
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "RPC server") {
+		t.Errorf("Run = %v", err)
+	}
+
+	trace, err := l.Trace("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := trace.Added.Reveal() // what the shim sent to HCS
+	spec, err := credspec.Parse([]byte(sent))
+	if err != nil || spec.ActiveDirectoryConfig.HostAccountConfig == nil {
+		t.Fatal("HCS was sent no HostAccountConfig", err)
+	}
+	token := spec.ActiveDirectoryConfig.HostAccountConfig.PluginInput
+	if want := strings.Replace(sent, token, credspec.Struck, 1); token == "" || found[0].Carried.Document != want {
+		t.Errorf("inspected\n%s\nwant\n%s", found[0].Carried.Document, want)
+	}
+	if !strings.HasSuffix(strings.ToLower(found[0].Carried.Place), `\web\config.json`) {
+		t.Errorf("place %q", found[0].Carried.Place)
+	}
+	if strings.Contains(text, token) || !strings.Contains(text, `"PluginInput": "(redacted)"`) {
+		t.Error("the text shows the token, or no document")
 	}
 }
 

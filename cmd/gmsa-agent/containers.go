@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -41,7 +44,7 @@ func (s *session) containersCommand() *cli.Command {
 func (s *session) containersInspectCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "inspect",
-		Usage:     "show what a container asked for, what was decided and why, its grant and releases",
+		Usage:     "show what a container asked for, what was decided and why, its grant and releases, and its document",
 		ArgsUsage: "ID",
 		Flags:     []cli.Flag{outputFlag()},
 		Action: func(c *cli.Context) error {
@@ -92,7 +95,47 @@ func printContainer(w io.Writer, ct agent.Container) error {
 		}
 		rows = append(rows, []string{"releases", releases})
 	}
-	return table(w, rows)
+	if ct.Carried != nil {
+		rows = append(rows, []string{"carries", carriedText(*ct.Carried)})
+	}
+	if err := table(w, rows); err != nil || ct.Carried == nil || ct.Carried.Document == "" {
+		return err
+	}
+	return printDocument(w, ct.Carried.Document)
+}
+
+// carriedText says what a container carries, and where.
+func carriedText(c agent.Carried) string {
+	var parts []string
+	switch {
+	case c.Document != "" && c.Admitted:
+		parts = append(parts, "the admitted document")
+	case c.Document != "":
+		parts = append(parts, "another document than was admitted")
+	case c.Reference != "":
+		parts = append(parts, "the reference "+c.Reference)
+	}
+	if c.Place != "" {
+		parts = append(parts, "in "+c.Place)
+	}
+	if c.Error != "" {
+		parts = append(parts, "unknown: "+c.Error)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// printDocument writes a JSON document for people.
+func printDocument(w io.Writer, document string) error {
+	var out bytes.Buffer
+	if err := json.Indent(&out, []byte(strings.TrimPrefix(document, "\ufeff")), "", "  "); err != nil {
+		out.Reset()
+		out.WriteString(document)
+	}
+	fmt.Fprintln(w)
+	for line := range strings.Lines(out.String()) {
+		fmt.Fprintln(w, printable(strings.TrimRight(line, "\r\n")))
+	}
+	return nil
 }
 
 func accountOf(ct agent.Container) string {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"time"
 
 	"github.com/containerd/containerd/api/services/containers/v1"
@@ -69,7 +68,7 @@ func (s *session) adopt(ctx context.Context, k hook.Key) {
 	_, err := s.tasks.Get(call, &tasks.GetRequest{ContainerID: k.ID})
 	switch {
 	case err == nil:
-		s.check(ctx, k, filepath.Join(s.watch.cfg.StateDir, "io.containerd.runtime.v2.task", k.Namespace, k.ID))
+		s.check(ctx, k, s.watch.bundleOf(k))
 	case status.Code(err) != codes.NotFound:
 		if ctx.Err() == nil {
 			s.watch.log.Warn("whether a container has a task cannot be found out", "container", k, "error", err)

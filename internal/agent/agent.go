@@ -75,6 +75,7 @@ type Agent struct {
 	odd       odd
 	instances Instances // nil: nobody looks after them
 	verbs     map[string]Verb
+	carriers  map[string]Carrier // by runtime
 
 	sharing sync.Mutex
 	shares  map[string]*share // by place
@@ -111,7 +112,7 @@ func New(o Options) (*Agent, error) {
 	if damaged > 0 {
 		o.Log.Warn("the journal of grants is damaged; the containers concerned cannot redeem until they are created again", "lines", damaged)
 	}
-	a := &Agent{grants: grants, decisions: newDecisions(), trail: o.Trail, log: o.Log, started: time.Now(), confirmed: waitFor(o.Runtimes), verbs: map[string]Verb{}, shares: map[string]*share{}, panicked: o.Panicked}
+	a := &Agent{grants: grants, decisions: newDecisions(), trail: o.Trail, log: o.Log, started: time.Now(), confirmed: waitFor(o.Runtimes), verbs: map[string]Verb{}, carriers: map[string]Carrier{}, shares: map[string]*share{}, panicked: o.Panicked}
 	a.Apply(o.Settings)
 	if err := a.trail.Write(audit.Record{Event: audit.AgentStarted, Reason: fmt.Sprintf("%d live grants", grants.Len())}); err != nil {
 		return nil, errors.Join(err, grants.Close())

@@ -220,7 +220,7 @@ func (a *Agent) command(ctx context.Context, peer *audit.Peer, req control.Reque
 		if err := json.Unmarshal(req.Body, &id); err != nil {
 			return nil, fmt.Errorf("the container's id: %w: %w", fault.ErrMalformed, err)
 		}
-		return a.Container(id)
+		return a.inspect(ctx, id)
 	case VerbForget:
 		var f Forget
 		if err := control.Decode(req.Body, "what to forget", &f); err != nil {

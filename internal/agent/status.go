@@ -151,6 +151,7 @@ type Container struct {
 	Releases    int       `json:"releases"` // since the agent started
 	LastRelease time.Time `json:"lastRelease,omitzero"`
 	Reason      string    `json:"reason,omitempty"`
+	Carried     *Carried  `json:"carried,omitempty"` // of one that is asked for by its ID, if its runtime can be asked
 }
 
 // Report has every status of this agent filled in by f as well. Call it before

@@ -154,6 +154,7 @@ func (d *daemon) start(cfg *config.Config) error {
 			Address: c.Address, Namespaces: c.Namespaces, Inject: containerd.Inject(c.Inject), StateDir: c.StateDir,
 		}, d.agent, tracker, d.log))
 	}
+	d.agent.Carry(containerd.Runtime, d.carried)
 	d.reaper = reaper(cfg, d.agent, d.watches, d.log)
 	d.agent.Serve(d.reaper)
 	d.watchDocker(cfg)
