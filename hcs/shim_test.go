@@ -115,7 +115,7 @@ func TestTheShimsCallsAreThoseThatThePackageKnows(t *testing.T) {
 	process := []string{"HCS HcsModifyServiceSettings c", "HCS HcsGetServiceProperties", "HCS HcsCreateComputeSystem c", "HCS HcsModifyServiceSettings c"}
 	hyperV := []string{
 		"HCS HcsCreateComputeSystem c@vm", "HCS HcsModifyServiceSettings c", "HCS HcsGetServiceProperties",
-		"HCS HcsModifyComputeSystem c@vm", "guest Create c", "HCS HcsModifyServiceSettings c",
+		"HCS HcsModifyComputeSystem c@vm", "HCS HcsModifyServiceSettings c", "guest Create c",
 	}
 	for _, g := range goldens(t) {
 		t.Run(g.name, func(t *testing.T) {
@@ -210,7 +210,12 @@ func schema2(t *testing.T, g golden) {
 		}
 	}
 
-	last := g.calls[len(g.calls)-1].Document
+	var last []byte
+	for _, c := range g.calls {
+		if c.Call == "HcsModifyServiceSettings" {
+			last = c.Document
+		}
+	}
 	ours, err = RemoveInstance(ContainerCredentialGuardRemoveInstanceRequest{Id: id})
 	if err != nil {
 		t.Fatal(err)

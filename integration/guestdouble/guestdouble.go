@@ -22,12 +22,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 )
 
 // Message is a request that the double was sent.
 type Message struct {
-	Time     time.Time       // when it was read
 	VM       string          // the VM's GUID
 	Proc     string          // "Create", "ModifySettings", …
 	ID       string          // of the container; the null GUID for the VM itself
@@ -125,7 +123,7 @@ func (g *Guest) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		m.VM, m.Time = vm, time.Now()
+		m.VM = vm
 		g.mu.Lock()
 		g.messages = append(g.messages, m)
 		g.mu.Unlock()
