@@ -9,6 +9,7 @@ package hook
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 )
@@ -138,6 +139,9 @@ type Copy struct {
 	Made string
 }
 
+// ErrReplaced says that a copy is not the one that was made last for its place.
+var ErrReplaced = errors.New("the document in the place has been replaced")
+
 // Sharer makes documents that containers share, and decides who may use them.
 //
 // Their token redeems as long as a container that was admitted to the document
@@ -148,7 +152,8 @@ type Sharer interface {
 	Share(ctx context.Context, s Shared, last Copy) (Copy, error)
 	// Join admits a container to a copy that Share made last for its place. One
 	// that holds a grant of that copy keeps it, and no record is left. What it
-	// holds of earlier copies stays; see Reread. Why goes to the audit.
+	// holds of earlier copies stays; see Reread. Why goes to the audit. If the copy
+	// is not the last one, the error is ErrReplaced, and nothing is recorded.
 	Join(ctx context.Context, f Facts, s Shared, c Copy, why string) (Admission, error)
 	// Check says whether a container that is not there yet could join. It leaves a
 	// record of a refusal.

@@ -83,6 +83,7 @@ func printContainer(w io.Writer, ct agent.Container) error {
 		{"decision", string(ct.Decision) + " " + stamp(ct.Time)},
 		{"reason", ct.Reason},
 		{"grant", ct.Grant},
+		{"place", ct.Place},
 	} {
 		if row[1] != "" {
 			rows = append(rows, row)

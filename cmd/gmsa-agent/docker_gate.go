@@ -22,9 +22,15 @@ func (s *session) dockerGateCommand() *cli.Command {
 				return err
 			}
 			if err := gate.Run(c.Context, daemon.Gate(cfg), s.logger(cfg.Log), func() {}); err != nil {
-				return &runError{err}
+				return &gateError{err}
 			}
 			return nil
 		},
 	}
 }
+
+// gateError says why the gate did not start, or ended on its own.
+type gateError struct{ err error }
+
+func (e *gateError) Error() string { return e.err.Error() }
+func (e *gateError) Unwrap() error { return e.err }

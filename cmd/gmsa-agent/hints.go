@@ -57,6 +57,12 @@ var hints = []struct {
 	{both(as[*runError], is(fault.ErrUnavailable)), func(s *session, _ error) string {
 		return "see whether an agent runs already: " + s.again("status")
 	}},
+	{both(as[*gateError], is(fault.ErrUnavailable)), func(s *session, _ error) string {
+		return "a gate may run already; see docker.gate.endpoint: " + s.again("config show")
+	}},
+	{both(as[*gateError], is(fault.ErrDenied)), func(s *session, _ error) string {
+		return fmt.Sprintf("run it as an administrator (%s): %s", administrator, s.command)
+	}},
 	{hostAccount, func(s *session, err error) string {
 		e, _ := errors.AsType[*verifyError](err)
 		return "CCG will use this host's own account; see in PowerShell, on the host, whether that may: Test-ADServiceAccount " + quoted(e.gmsa)

@@ -28,6 +28,8 @@ type place struct {
 	// What follows, and the target's content, are the holder's of turn.
 	pending hook.Copy // made, and not there yet
 	failed  int       // how often in a row
+	copy    hook.Copy // that the last renewal has found or made
+	renewed time.Time // when that began, if it has succeeded
 
 	mu    sync.Mutex // guards what follows
 	at    string     // its path; empty: not known yet
@@ -136,19 +138,39 @@ const (
 // refresh makes a place say what its source says, and admits a container that is
 // about to read it, if there is one. The container's admission is the last step.
 func (w *Watch) refresh(ctx context.Context, p *place, starting *hook.Facts, why string) error {
+	for {
+		c, err := w.current(ctx, p)
+		if err != nil || starting == nil {
+			return err
+		}
+		// Where what stands there is replaced in this moment, the container is
+		// admitted to that.
+		if _, err = w.agent.Join(ctx, *starting, p.shared(), c, why); !errors.Is(err, hook.ErrReplaced) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// current returns what stands in a place when it says what its source says. Those
+// who come while the source is being asked are all served by the next question.
+func (w *Watch) current(ctx context.Context, p *place) (hook.Copy, error) {
+	came := time.Now()
 	select {
 	case p.turn <- struct{}{}:
 	case <-ctx.Done():
-		return fmt.Errorf("%s is being written: %w: %w", p.name(), fault.ErrUnavailable, ctx.Err())
+		return hook.Copy{}, fmt.Errorf("%s is being written: %w: %w", p.name(), fault.ErrUnavailable, ctx.Err())
 	}
 	defer func() { <-p.turn }()
+	if p.renewed.After(came) {
+		return p.copy, nil
+	}
+	begun := time.Now()
 	c, err := w.renew(ctx, p)
 	w.note(p, err)
-	if err != nil || starting == nil {
-		return err
+	if err == nil {
+		p.copy, p.renewed = c, begun
 	}
-	_, err = w.agent.Join(ctx, *starting, p.shared(), c, why)
-	return err
+	return c, err
 }
 
 // note notes what became of a place, and says it once.

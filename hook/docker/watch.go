@@ -24,6 +24,7 @@ type member struct {
 	facts   hook.Facts
 	place   *place
 	started time.Time // last, as far as is known
+	listed  bool      // started is from a listing, and its event may come yet
 	died    time.Time // last; zero: not since it was started
 	// starting is when an admitted start of it began that is not over yet.
 	starting time.Time
@@ -179,14 +180,15 @@ func (w *Watch) started(ctx context.Context, e engine, m event) {
 		return
 	}
 	read, reason := mb.starting, ""
-	if read.IsZero() && mb.died.IsZero() && m.at.Sub(mb.started) < sameStart {
+	if read.IsZero() && mb.listed && mb.died.IsZero() && m.at.Sub(mb.started) < sameStart {
+		mb.listed = false
 		w.mu.Unlock()
-		return // the listing of containers has shown it
+		return
 	}
 	if read.IsZero() {
 		read, reason = mb.died.Add(-reading), "Docker started the container again by itself, by its restart policy"
 	}
-	mb.started, mb.died, mb.starting = m.at, time.Time{}, time.Time{}
+	mb.started, mb.died, mb.starting, mb.listed = m.at, time.Time{}, time.Time{}, false
 	w.mu.Unlock()
 	if err := w.agent.Reread(ctx, key(m.id), read, reason); err != nil {
 		w.log.Error("the restart of a container could not be noted", "container", key(m.id), "error", err)
@@ -295,7 +297,7 @@ func (w *Watch) catchUp(ctx context.Context, c Container, before time.Time) {
 	want, err := w.judge(c.Ask)
 	mb := w.members[c.ID]
 	if mb == nil && holds && err == nil && want.place != nil {
-		mb = &member{facts: c.facts(), place: want.place, started: c.Started}
+		mb = &member{facts: c.facts(), place: want.place, started: c.Started, listed: true}
 		if !c.Running && !c.Started.After(since) {
 			mb.starting = time.Now() // an earlier agent has admitted it: it is about to start
 		}
@@ -310,7 +312,7 @@ func (w *Watch) catchUp(ctx context.Context, c Container, before time.Time) {
 		again := c.Running && mb.starting.IsZero() && !mb.started.IsZero() && c.Started.After(mb.started)
 		gone := !c.Running && !c.Restarts && mb.starting.IsZero()
 		if again {
-			mb.started, mb.died = c.Started, time.Time{}
+			mb.started, mb.died, mb.listed = c.Started, time.Time{}, true
 		}
 		w.mu.Unlock()
 		switch {
@@ -334,7 +336,7 @@ func (w *Watch) catchUp(ctx context.Context, c Container, before time.Time) {
 // was started while the gate was not asked. If it may not have it, that is on
 // record as a container that runs without its gMSA.
 func (w *Watch) adopt(ctx context.Context, c Container) {
-	err := w.admit(ctx, c.Ask, "it was found running", func(m *member) { m.started = c.Started })
+	err := w.admit(ctx, c.Ask, "it was found running", func(m *member) { m.started, m.listed = c.Started, true })
 	if err == nil || ctx.Err() != nil {
 		return
 	}

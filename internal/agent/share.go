@@ -114,15 +114,15 @@ func (a *Agent) Join(ctx context.Context, f hook.Facts, s hook.Shared, c hook.Co
 	a.sharing.Lock()
 	sh := a.shares[s.Place]
 	a.sharing.Unlock()
+	if sh == nil || sh.copied != grant.Sum(c.Document) {
+		return hook.Admission{}, fmt.Errorf("%s: %w", s.Place, hook.ErrReplaced)
+	}
 	m := a.admission(f)
 	m.record.Place, m.record.Reference = s.Place, short(s.Reference)
 	defer func() { a.refused(m, err) }()
 	defer a.recovered("an admission", &err)
 	if err := checkFacts(f); err != nil {
 		return hook.Admission{}, err
-	}
-	if sh == nil || sh.copied != grant.Sum(c.Document) {
-		return hook.Admission{}, fmt.Errorf("%s: its document has changed meanwhile: %w", s.Place, fault.ErrUnavailable)
 	}
 	m.of(sh)
 	if err := a.permitShared(ctx, m, sh); err != nil {

@@ -148,7 +148,8 @@ type Container struct {
 	Account     string    `json:"account,omitempty"`
 	Secret      string    `json:"secret,omitempty"`
 	Grant       string    `json:"grant,omitempty"`
-	Releases    int       `json:"releases"` // since the agent started
+	Place       string    `json:"place,omitempty"` // where it shares its document with other containers
+	Releases    int       `json:"releases"`        // since the agent started
 	LastRelease time.Time `json:"lastRelease,omitzero"`
 	Reason      string    `json:"reason,omitempty"`
 	Carried     *Carried  `json:"carried,omitempty"` // of one that is asked for by its ID, if its runtime can be asked
@@ -217,7 +218,7 @@ func (a *Agent) Container(id string) ([]Container, error) {
 func ofLive(g grant.Grant, u grant.Uses) Container {
 	return Container{
 		Key: g.Container, Decision: Granted, Time: g.Created, Image: g.Image, Reference: g.Reference, Digest: g.Source, Stale: g.Stale,
-		Domain: g.Domain, Account: g.Account, Secret: g.Secret, Grant: g.Name, Releases: u.Releases, LastRelease: u.Last,
+		Domain: g.Domain, Account: g.Account, Secret: g.Secret, Grant: g.Name, Place: g.Place, Releases: u.Releases, LastRelease: u.Last,
 	}
 }
 

@@ -300,3 +300,74 @@ func BenchmarkOpenWith5000Grants(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/open")
 	b.ReportMetric(500, "budget-ms")
 }
+
+func shared(container, token, name string) Grant {
+	g := sample(container, token)
+	g.Name, g.Place = name, "docker file://a.json"
+	return g
+}
+
+func TestASharedTokenRedeemsUntilItsLastGrantEnds(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir, 0)
+	a, b := shared("a", "token", "g-a"), shared("b", "token", "g-b")
+	add(t, r, a, b)
+	if g, ok := r.Redeemable("token"); !ok || g.Name != "g-b" {
+		t.Errorf("%v, %v", g, ok)
+	}
+	if err := r.End(b); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []*Registry{r, reopen(t, r, dir)} {
+		if g, ok := r.Redeemable("token"); !ok || g.Name != "g-a" || r.Len() != 1 || len(r.Holders(Sum("token"))) != 1 {
+			t.Errorf("%v, %v", g, ok)
+		}
+	}
+	r = reopen(t, r, dir)
+	if err := r.End(a); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []*Registry{r, reopen(t, r, dir)} {
+		if _, ok := r.Redeemable("token"); ok || r.Len() != 0 {
+			t.Error("it redeems for nobody")
+		}
+	}
+}
+
+func TestAContainerHoldsGrantsOfSeveralCopies(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir, 0)
+	add(t, r, shared("a", "first", "g-1"), shared("a", "second", "g-2"), shared("b", "second", "g-3"), shared("a", "second", "g-4"))
+	check := func(r *Registry) {
+		t.Helper()
+		var names []string
+		for _, g := range r.AllOf(sample("a", "").Container) {
+			names = append(names, g.Name)
+		}
+		if diff := cmp.Diff([]string{"g-1", "g-4"}, names); diff != "" || r.Len() != 3 {
+			t.Error(diff)
+		}
+		if g, _, _ := r.Of(sample("a", "").Container); g.Name != "g-4" {
+			t.Errorf("the latest is %s", g.Name)
+		}
+	}
+	check(r)
+	check(reopen(t, r, dir))                               // from the journal
+	check(reopen(t, reopen(t, open(t, dir, 0), dir), dir)) // and from one that was compacted
+	// A grant of its own ends them all.
+	r = open(t, dir, 0)
+	add(t, r, sample("a", "own"))
+	if _, ok := r.Redeemable("first"); ok || r.Len() != 2 {
+		t.Error("an earlier document redeems")
+	}
+}
+
+func TestATokenIsOfOnePlace(t *testing.T) {
+	r := open(t, t.TempDir(), 0)
+	add(t, r, shared("a", "token", "g-a"))
+	other := shared("b", "token", "g-b")
+	other.Place = "docker file://b.json"
+	if r.Add(other) == nil || r.Add(sample("c", "token")) == nil {
+		t.Error("two places share a token")
+	}
+}
