@@ -37,7 +37,7 @@ type dc struct {
 var tcpPorts = []uint16{53, 88, 389, 636}
 
 // stopGrace is ample: Samba takes about a second to end.
-const stopGrace = 10 * time.Second
+const stopGrace = lab.StopGrace
 
 func startDC(ctx context.Context, runDir string, r recipe, ip netip.Addr, ahead time.Duration) (*dc, error) {
 	version, err := sambaVersion()

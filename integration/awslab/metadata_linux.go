@@ -47,7 +47,7 @@ func StartMetadata(ctx context.Context, i Instance) (*Metadata, error) {
 }
 
 func (m *Metadata) start(ctx context.Context, i Instance) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute) // it takes 100 ms
+	ctx, cancel := context.WithTimeout(ctx, lab.StartTimeout) // it takes 100 ms
 	defer cancel()
 	var err error
 	for range 3 { // somebody else may take the port first
@@ -129,5 +129,5 @@ func (m *Metadata) ask(ctx context.Context) error {
 
 // Stop ends the service and removes what it had.
 func (m *Metadata) Stop() error {
-	return errors.Join(m.server.Stop(10*time.Second), os.RemoveAll(m.dir))
+	return errors.Join(m.server.Stop(lab.StopGrace), os.RemoveAll(m.dir))
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -53,7 +52,7 @@ func Start(ctx context.Context, report lab.Reporter) (*Lab, error) {
 var listening = regexp.MustCompile(`Running on (http://127\.0\.0\.1:[0-9]+)`)
 
 func (l *Lab) start(ctx context.Context) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute) // two seconds, and more the first time
+	ctx, cancel := context.WithTimeout(ctx, lab.StartTimeout) // two seconds, and more the first time
 	defer cancel()
 	log := filepath.Join(l.dir, "log")
 	path, args, env := python("-m", "moto.server", "-H", "127.0.0.1", "-p", "0")
@@ -106,4 +105,4 @@ func (l *Lab) parameters() *ssm.Client {
 }
 
 // Stop ends moto and removes what it had.
-func (l *Lab) Stop() error { return errors.Join(l.server.Stop(10*time.Second), os.RemoveAll(l.dir)) }
+func (l *Lab) Stop() error { return errors.Join(l.server.Stop(lab.StopGrace), os.RemoveAll(l.dir)) }

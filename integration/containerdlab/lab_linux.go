@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 )
@@ -60,7 +59,7 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 }
 
 func (l *Lab) start(ctx context.Context, o Options) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute) // all of it takes a second
+	ctx, cancel := context.WithTimeout(ctx, lab.StartTimeout) // all of it takes a second
 	defer cancel()
 	lab.RemoveDead(namePrefix)
 	if l.namespaces, err = lab.Enclose(ctx, lab.EnclosureOptions{Log: l.Path("first.log")}); err != nil {

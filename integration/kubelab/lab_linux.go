@@ -31,9 +31,6 @@ type Lab struct {
 	files     atomic.Int64 // kubeconfigs written
 }
 
-// startTimeout is ten times what a start takes.
-const startTimeout = time.Minute
-
 // Start starts a lab, which takes five seconds. The caller calls Stop.
 func Start(ctx context.Context, o Options) (*Lab, error) {
 	if err := Ready(); err != nil {
@@ -57,7 +54,7 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 }
 
 func (l *Lab) start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lab.StartTimeout)
 	defer cancel()
 	if err := l.writeKeys(); err != nil {
 		return err

@@ -21,6 +21,13 @@ import (
 // Reporter is told, line by line, what a lab is doing.
 type Reporter func(format string, args ...any)
 
+// Servers start and end within a second or two. On a machine that has more to do
+// than it can, they may take a hundred times that.
+const (
+	StartTimeout = 3 * time.Minute
+	StopGrace    = 30 * time.Second
+)
+
 // Report returns a Reporter that writes to the test's log.
 func Report(t testing.TB) Reporter {
 	return func(format string, args ...any) { t.Helper(); t.Logf(format, args...) }
@@ -84,10 +91,10 @@ func WaitFor(ctx context.Context, what string, cond func(context.Context) error)
 }
 
 // Eventually is WaitFor for tests: it fails the test when cond has not become
-// nil within a minute, which no condition on a working lab needs.
+// nil within StartTimeout, which no condition on a working lab needs.
 func Eventually(t testing.TB, what string, cond func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), StartTimeout)
 	defer cancel()
 	if err := WaitFor(ctx, what, cond); err != nil {
 		t.Fatal(err)

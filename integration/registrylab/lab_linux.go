@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -69,7 +68,7 @@ http:
 `
 
 func (l *Lab) start(ctx context.Context, o Options) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute) // all of it takes half a second
+	ctx, cancel := context.WithTimeout(ctx, lab.StartTimeout) // all of it takes half a second
 	defer cancel()
 	text := fmt.Sprintf(config, l.path("storage"), rand.Text())
 	if !o.PlainHTTP {
@@ -132,7 +131,7 @@ func (l *Lab) path(elem ...string) string { return filepath.Join(append([]string
 // Stop ends the registry and removes everything that it wrote. It may be called
 // more than once.
 func (l *Lab) Stop() error {
-	err := l.registry.Stop(10 * time.Second)
+	err := l.registry.Stop(lab.StopGrace)
 	l.registry = nil
 	return errors.Join(err, os.RemoveAll(l.dir))
 }

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -68,7 +67,7 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 }
 
 func (l *Lab) start(ctx context.Context, o Options) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute) // all of it takes half a second
+	ctx, cancel := context.WithTimeout(ctx, lab.StartTimeout) // all of it takes half a second
 	defer cancel()
 	for _, d := range []string{"objects", "accounts"} {
 		if err := os.Mkdir(l.path(d), 0o700); err != nil {
@@ -172,7 +171,7 @@ func (a Account) WriteCredentials(path string) error {
 
 // Stop ends the server and removes what it had.
 func (l *Lab) Stop() error {
-	return errors.Join(l.server.Stop(10*time.Second), os.RemoveAll(l.dir))
+	return errors.Join(l.server.Stop(lab.StopGrace), os.RemoveAll(l.dir))
 }
 
 func (l *Lab) path(elem ...string) string { return filepath.Join(append([]string{l.dir}, elem...)...) }

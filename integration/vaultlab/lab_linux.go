@@ -37,9 +37,6 @@ type Lab struct {
 	starts    int
 }
 
-// startTimeout is far more than a start takes.
-const startTimeout = time.Minute
-
 // Start starts a lab, which takes two seconds. The caller calls Stop.
 func Start(ctx context.Context, o Options) (*Lab, error) {
 	if err := Ready(); err != nil {
@@ -61,7 +58,7 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 }
 
 func (l *Lab) start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(ctx, lab.StartTimeout)
 	defer cancel()
 	if err := l.writeKeys(); err != nil {
 		return err
