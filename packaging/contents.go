@@ -48,6 +48,7 @@ var targets = []target{
 		files: map[string]string{
 			"install.ps1":   "packaging/windows/install.ps1",
 			"uninstall.ps1": "packaging/windows/uninstall.ps1",
+			"images/":       "images/",
 		},
 	},
 }

@@ -24,7 +24,7 @@ func TestEveryPackageHasWhatItsTargetNames(t *testing.T) {
 			}
 		}
 		for to := range target.files {
-			if !slices.Contains(paths, to) {
+			if !strings.HasSuffix(to, "/") && !slices.Contains(paths, to) {
 				t.Errorf("the package for %s lacks %s: the repository does not have it", target.goos, to)
 			}
 		}
