@@ -52,18 +52,22 @@ dist-check: ## make the packages twice, in two places, and compare their bytes (
 	$(PACKAGE) twice $(DIST_CHECK)
 
 .PHONY: lint
-lint: ## gofmt, go vet for both systems, staticcheck
+lint: ## gofmt, go vet and staticcheck for both systems, actionlint
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
 	$(WINDOWS) $(GO) vet ./...
 	@$(call tool,$(STATICCHECK),honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION))
 	$(STATICCHECK) ./...
 	$(WINDOWS) $(STATICCHECK) ./...
+	@$(call tool,$(ACTIONLINT),github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION))
+	$(ACTIONLINT)
 
 # Tools, each built once. gotestsum runs go test and ends with the list of what
 # was skipped, with the reasons.
 STATICCHECK_VERSION = v0.8.2
 STATICCHECK = $(CURDIR)/bin/tools/$(STATICCHECK_VERSION)/staticcheck
+ACTIONLINT_VERSION = v1.7.12
+ACTIONLINT = $(CURDIR)/bin/tools/actionlint-$(ACTIONLINT_VERSION)/actionlint
 GOTESTSUM_VERSION = v1.13.0
 GOTESTSUM = $(CURDIR)/bin/tools/$(GOTESTSUM_VERSION)/gotestsum
 FORMAT = --format pkgname-and-test-fails --format-hide-empty-pkg
