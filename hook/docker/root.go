@@ -8,17 +8,18 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/internal/private"
 )
 
-// findRoot sees to it that Docker's root is known, where Docker has not said it
+// findRoot sees to it that Docker's root is known, where Docker does not say it
 // itself: as configured, as its daemon.json says, and else its default. A guess
-// counts only if the folder is there.
+// counts only if the folder is there, and is made only of the Docker that is at its
+// usual place, when that could not be asked.
 func (w *Watch) findRoot() {
 	w.mu.Lock()
-	known := w.root != ""
+	known, asked := w.root != "", w.status.LastError != ""
 	w.mu.Unlock()
-	if known {
+	root := w.cfg.Root
+	if known || root == "" && (!asked || w.cfg.Endpoint != DefaultEndpoint) {
 		return
 	}
-	root := w.cfg.Root
 	if root == "" {
 		if root = configuredRoot(daemonConfig()); root == "" {
 			root = defaultRoot()

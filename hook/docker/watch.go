@@ -125,8 +125,14 @@ func (w *Watch) handle(ctx context.Context, e engine, m event) {
 		w.started(ctx, e, m)
 	case events.ActionDie:
 		w.died(ctx, e, m)
-	case events.ActionUpdate:
-		w.settle(ctx, e, m.id, m.at)
+	case events.ActionUpdate: // perhaps of its restart policy
+		w.mu.Lock()
+		mb := w.members[m.id]
+		starting := mb != nil && !mb.starting.IsZero()
+		w.mu.Unlock()
+		if !starting {
+			w.settle(ctx, e, m.id, m.at)
+		}
 	case events.ActionDestroy:
 		w.end(ctx, m.id, m.at, "the container was removed")
 	}
