@@ -31,9 +31,6 @@ type pluginError struct{ err error }
 func (e *pluginError) Error() string { return "plugin: " + e.err.Error() }
 func (e *pluginError) Unwrap() error { return e.err }
 
-// errWindowsOnly is what the plugin's commands answer elsewhere.
-var errWindowsOnly = &pluginError{&platformError{"Container Credential Guard, which has plugins, exists on Windows only"}}
-
 // platformError says why a thing cannot be done on this platform.
 type platformError struct{ because string }
 
