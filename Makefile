@@ -114,7 +114,8 @@ FUZZTIME ?= 10s
 FUZZ_SHORT = ./hook/docker:FuzzParseCall ./hook/docker:FuzzParseOption ./hook/docker:FuzzParseCreate ./hook/docker/gate:FuzzAQuestionOfDockerds \
 	./credspec:FuzzParseRef ./credspec:FuzzValidate ./credspec:FuzzStrike ./credspec/manifest:FuzzRead \
 	./secrets:FuzzParseRef ./secrets:FuzzParseContent ./secrets:FuzzParseJSON ./internal/wire:FuzzReadRedeem \
-	./internal/eventlog:FuzzAParameterIsOneBoundedLineOfText
+	./internal/eventlog:FuzzAParameterIsOneBoundedLineOfText \
+	./packaging:FuzzReadPackage
 .PHONY: fuzz-short
 fuzz-short: ## the parsers of references, credential specs, manifests, secrets and redemptions, some seconds each
 	@for target in $(FUZZ_SHORT); do \

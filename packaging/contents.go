@@ -99,13 +99,3 @@ func (t target) paths(tracked []string) []string {
 	}
 	return paths
 }
-
-// executable says whether a file of a package for Linux may be run.
-func (t target) executable(name string) bool {
-	for _, p := range t.programs {
-		if p.file == name {
-			return true
-		}
-	}
-	return false
-}

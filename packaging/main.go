@@ -114,7 +114,7 @@ func runVerify(ctx context.Context, args []string) error {
 		return err
 	}
 	if flags.NArg() == 0 {
-		return errors.New("usage: packaging verify [-ca FILE] PACKAGE...")
+		return errors.New("usage: packaging verify [-ca FILE] PACKAGE [PACKAGE]")
 	}
 	for _, file := range flags.Args() {
 		p, err := readPackage(file)

@@ -34,7 +34,7 @@ func notices(ctx context.Context, modules []module, t target) ([]byte, error) {
 	for _, name := range []string{"LICENSE", "PATENTS"} {
 		content, err := os.ReadFile(filepath.Join(strings.TrimSpace(goroot), name))
 		if err != nil {
-			return nil, fmt.Errorf("Go's licence: %w", err)
+			return nil, fmt.Errorf("the licence of Go: %w", err)
 		}
 		add("Go's standard library ("+name+")", string(content))
 	}
