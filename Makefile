@@ -101,6 +101,7 @@ demo: ## run the whole chain and show it hop by hop
 bench: ## the figures of the design's budgets, each beside its budget
 	$(GO) test -run '^$$' -bench . -benchtime 2000x ./internal/agent ./cmd/containerd-shim-gmsa
 	$(GO) test -run '^$$' -bench . ./internal/grant ./secrets ./credspec/cache ./integration/pluginharness
+	$(GO) test -run '^$$' -bench Create -benchtime 1x ./integration/docker
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each (default 10s)

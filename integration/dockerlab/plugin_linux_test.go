@@ -274,3 +274,39 @@ func TestDockerdWaitsForAPluginThatIsBeingStarted(t *testing.T) {
 		})
 	}
 }
+
+// On Windows a plugin is found by a file that names its pipe. With such a file,
+// dockerd looks for the plugin itself for half a minute.
+func TestDockerdWaitsForAPluginThatAFileNames(t *testing.T) {
+	for _, flavour := range Flavours {
+		t.Run(string(flavour), func(t *testing.T) {
+			l := start(t, Options{Flavour: flavour})
+			name := "mkdir -p /etc/docker/plugins && echo unix://" + l.Path("named.sock") + " > /etc/docker/plugins/named.spec"
+			if out, err := l.namespaces.Command(t.Context(), "/bin/busybox", "sh", "-c", name).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			r := &recorder{}
+			started := make(chan error, 1)
+			go func() { started <- l.AskPlugins(t.Context(), "named") }()
+			lab.Eventually(t, "dockerd's looking for it", func(context.Context) error {
+				logs, err := filepath.Glob(l.Path("dockerd-*.log"))
+				if err != nil || len(logs) < 2 {
+					return errors.Join(err, errors.New("it was not started again"))
+				}
+				text, err := os.ReadFile(logs[len(logs)-1])
+				if err == nil && !strings.Contains(string(text), "Unable to connect to plugin") {
+					err = errors.New("it does not")
+				}
+				return err
+			})
+			r.listen(t, l.Path("named.sock"))
+			if err := <-started; err != nil {
+				t.Fatal(err)
+			}
+			l.must(t, "ps")
+			if len(r.about("/containers/json")) == 0 {
+				t.Error("the plugin was not asked")
+			}
+		})
+	}
+}
