@@ -232,9 +232,6 @@ func TestAPluginIsNotAskedWhatDockerDoesByItself(t *testing.T) {
 
 // dockerd looks for a plugin for 15 seconds at its start, and ends without it.
 func TestDockerdDoesNotStartWithoutItsPlugin(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes 15 seconds to give up")
-	}
 	for _, flavour := range Flavours {
 		t.Run(string(flavour), func(t *testing.T) {
 			t.Parallel()
