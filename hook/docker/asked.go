@@ -65,6 +65,7 @@ func (w *Watch) admit(ctx context.Context, a Ask, why string, f func(*member)) e
 	w.mu.Lock()
 	if err == nil {
 		f(m) // Docker reads from now on
+		m.joined = true
 		w.mu.Unlock()
 		return nil
 	}

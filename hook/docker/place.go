@@ -181,7 +181,7 @@ func (w *Watch) note(p *place, err error) {
 		p.failed = 0
 	}
 	w.mu.Lock()
-	_, used := w.usingLocked(p)
+	used := w.used(p)
 	w.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -293,21 +293,26 @@ func (w *Watch) put(ctx context.Context, t target, p *place, c hook.Copy) error 
 	return nil
 }
 
-// using are the containers that use a place.
-func (w *Watch) using(p *place) []hook.Facts {
+// using are the containers that were admitted to a place.
+func (w *Watch) using(p *place) (facts []hook.Facts) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	facts, _ := w.usingLocked(p)
-	return facts
-}
-
-func (w *Watch) usingLocked(p *place) (facts []hook.Facts, any bool) {
 	for _, m := range w.members {
-		if m.place == p {
+		if m.place == p && m.joined {
 			facts = append(facts, m.facts)
 		}
 	}
-	return facts, len(facts) > 0
+	return facts
+}
+
+// used says whether a container uses a place, or is about to. w.mu is held.
+func (w *Watch) used(p *place) bool {
+	for _, m := range w.members {
+		if m.place == p {
+			return true
+		}
+	}
+	return false
 }
 
 // keep looks after the places until ctx ends.
@@ -359,7 +364,7 @@ func (w *Watch) look(ctx context.Context, p *place) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	w.mu.Lock()
-	_, used := w.usingLocked(p)
+	used := w.used(p)
 	t, err := w.target(p)
 	w.mu.Unlock()
 	p.mu.Lock()

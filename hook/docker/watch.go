@@ -23,6 +23,7 @@ const (
 type member struct {
 	facts   hook.Facts
 	place   *place
+	joined  bool      // it was admitted, and not only is being
 	started time.Time // last, as far as is known
 	listed  bool      // started is from a listing, and its event may come yet
 	died    time.Time // last; zero: not since it was started
@@ -303,7 +304,7 @@ func (w *Watch) catchUp(ctx context.Context, c Container, before time.Time) {
 	want, err := w.judge(c.Ask)
 	mb := w.members[c.ID]
 	if mb == nil && holds && err == nil && want.place != nil {
-		mb = &member{facts: c.facts(), place: want.place, started: c.Started, listed: true}
+		mb = &member{facts: c.facts(), place: want.place, joined: true, started: c.Started, listed: true}
 		if !c.Running && !c.Started.After(since) {
 			mb.starting = time.Now() // an earlier agent has admitted it: it is about to start
 		}
