@@ -20,17 +20,17 @@ func (s *session) runService(c *cli.Context) error {
 	if runtime.GOOS != "windows" {
 		return usagef("--%s: only Windows has a service manager that a program must answer to", flagService)
 	}
-	cfg, _ := s.config(c) // what is wrong with it is said below
-	log, err := service.OpenLog(logFolder(cfg))
-	if err != nil {
-		tellNotStarted(err)
-		return &runError{err}
-	}
-	s.stderr = log // finish writes there, too; the file is closed with the process
 	// A user who logs off is no reason to end: Go takes it for a SIGTERM.
 	signal.Notify(make(chan os.Signal, 1), os.Interrupt, syscall.SIGTERM)
 	return service.Run(func(ctx context.Context, ready func()) error {
-		err := s.runAgent(ctx, c, ready)
+		cfg, _ := s.config(c) // what is wrong with it is said by runAgent
+		log, err := service.OpenLog(logFolder(cfg))
+		if err != nil {
+			tellNotStarted(err)
+			return &runError{err}
+		}
+		s.stderr = log // finish writes there, too; the file is closed with the process
+		err = s.runAgent(ctx, c, ready)
 		if isUsage(err) {
 			return &service.ConfigError{Err: err}
 		}
