@@ -125,11 +125,43 @@ func TestEveryFailureOfTheWayHasItsResult(t *testing.T) {
 		}, EDenied},
 		"closed before the question": {func(context.Context) (net.Conn, error) { return &closedByAgent{}, nil }, ECutOff},
 	} {
-		release, err := Redeem(t.Context(), tc.dial, newToken(t))
-		if Result(err) != tc.want || release.Password != nil {
-			t.Errorf("%s: got %v, want %s", name, err, tc.want)
-		}
+		synctest.Test(t, func(t *testing.T) { // an agent that is not there is waited for
+			release, err := Redeem(t.Context(), tc.dial, newToken(t))
+			if Result(err) != tc.want || release.Password != nil {
+				t.Errorf("%s: got %v, want %s", name, err, tc.want)
+			}
+		})
 	}
+}
+
+func TestAnAgentThatIsRestartedIsWaitedFor(t *testing.T) {
+	gone := func(context.Context) (net.Conn, error) { return nil, fault.ErrUnavailable }
+	answers := agent(func(conn net.Conn) {
+		asked(conn)
+		_ = wire.WriteRefusal(conn, wire.CodeDenied, "it answers")
+	})
+	for name, way := range map[string][]Dial{
+		"it is not there yet": {gone, gone, gone, answers},
+		"it ends meanwhile":   {agent(asked), gone, answers},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			attempt := 0
+			_, err := Redeem(t.Context(), func(ctx context.Context) (net.Conn, error) {
+				attempt++
+				return way[attempt-1](ctx)
+			}, newToken(t))
+			if Result(err) != EDenied || attempt != len(way) {
+				t.Errorf("%s: %v after %d attempts", name, err, attempt)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		_, err := Redeem(t.Context(), gone, newToken(t))
+		if took := time.Since(began); Result(err) != ENoAgent || took < restartPatience || took > wire.RedeemTimeout {
+			t.Errorf("%v after %v", err, took)
+		}
+	})
 }
 
 // closedByAgent is a connection that the agent closed after it wrote its answer.
@@ -200,9 +232,11 @@ func TestNoErrorRepeatsTheInput(t *testing.T) {
 		agent(func(net.Conn) {}),
 		agent(func(conn net.Conn) { asked(conn); _, _ = conn.Write(make([]byte, 32)) }),
 	} {
-		if _, err := Redeem(t.Context(), dial, token); err == nil || strings.Contains(err.Error(), token[6:]) {
-			t.Errorf("got %v", err)
-		}
+		synctest.Test(t, func(t *testing.T) { // an agent that is not there is waited for
+			if _, err := Redeem(t.Context(), dial, token); err == nil || strings.Contains(err.Error(), token[6:]) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 

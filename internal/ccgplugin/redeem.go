@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"time"
 
 	"github.com/gmsa-agent/gmsa-agent/internal/channel"
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
@@ -47,8 +48,8 @@ func DialAgent(ctx context.Context) (net.Conn, error) {
 
 // Redeem exchanges a PluginInput for credentials, within
 // [wire.RedeemTimeout]. It judges the input by its length alone: whether it is
-// a grant is the agent's to say and to audit. The error is an [*Error]. The
-// password is the caller's to wipe.
+// a grant is the agent's to say and to audit. An agent that is restarted is waited
+// for. The error is an [*Error]. The password is the caller's to wipe.
 func Redeem(ctx context.Context, dial Dial, input string) (wire.Release, error) {
 	switch {
 	case input == "":
@@ -58,6 +59,36 @@ func Redeem(ctx context.Context, dial Dial, input string) (wire.Release, error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, wire.RedeemTimeout)
 	defer cancel()
+	patience := time.Now().Add(restartPatience)
+	for cutOff := false; ; {
+		release, err := redeemOnce(ctx, dial, input)
+		switch result := Result(err); {
+		case result == ECutOff && !cutOff:
+			// Once, and at once: who is there and cuts off twice is not ending.
+			cutOff = true
+			continue
+		case result != ENoAgent || time.Now().After(patience):
+			return release, err
+		}
+		select {
+		case <-ctx.Done():
+			return release, err
+		case <-time.After(askAgain):
+		}
+	}
+}
+
+const (
+	// restartPatience is how long an agent that is not there is waited for: one
+	// that is upgraded, or has crashed, is there again within half a second on a
+	// host at rest. What [wire.RedeemTimeout] has beyond the agent's own time.
+	restartPatience = wire.RedeemTimeout - wire.AnswerTimeout
+	// askAgain is between two attempts.
+	askAgain = 50 * time.Millisecond
+)
+
+// redeemOnce makes one attempt.
+func redeemOnce(ctx context.Context, dial Dial, input string) (wire.Release, error) {
 	conn, err := dial(ctx)
 	if err != nil {
 		return wire.Release{}, &Error{dialResult(err), err}

@@ -69,12 +69,13 @@ const canary = "canary-9d27-hunter2"
 // it comes about in the DLL, and looks at its event.
 func TestEveryEventOfThePluginIsProduced(t *testing.T) {
 	token := newToken(t)
-	redeem := func(dial Dial, input string) error {
-		r, err := Redeem(t.Context(), dial, input)
-		if err != nil {
-			return err
-		}
-		_, err = Marshal(newHeap(t, 1), &r)
+	redeem := func(dial Dial, input string) (err error) {
+		synctest.Test(t, func(t *testing.T) { // an agent that is not there is waited for
+			var r wire.Release
+			if r, err = Redeem(t.Context(), dial, input); err == nil {
+				_, err = Marshal(newHeap(t, 1), &r)
+			}
+		})
 		return err
 	}
 	failing := func(err error) Dial { return func(context.Context) (net.Conn, error) { return nil, err } }
