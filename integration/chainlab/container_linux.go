@@ -3,6 +3,7 @@ package chainlab
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -80,13 +81,16 @@ func (l *Lab) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	var ended error
 	if slices.Contains(strings.Fields(tasks), id) {
-		if _, err := l.Ctr(ctx, "tasks", "delete", "--force", id); err != nil {
-			return err
-		}
+		_, ended = l.Ctr(ctx, "tasks", "delete", "--force", id)
 	}
-	_, err = l.Ctr(ctx, "containers", "delete", id)
-	return err
+	// ctr ends with the task's exit code. Whether the task is gone shows here:
+	// a container that has one is not deleted.
+	if _, err = l.Ctr(ctx, "containers", "delete", id); err != nil {
+		return errors.Join(ended, err)
+	}
+	return nil
 }
 
 // Run creates the container and starts its task.
