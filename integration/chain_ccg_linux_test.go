@@ -153,10 +153,13 @@ func TestChainAContainersDocumentIsInspectedWithoutItsToken(t *testing.T) {
 	lab.Eventually(t, "the container's document", func(ctx context.Context) error {
 		out, err := l.CLI(ctx, nil, "containers", "inspect", "-o", "json", "web")
 		if err == nil {
+			found = nil
 			err = json.Unmarshal([]byte(out), &found)
 		}
-		if err == nil && (found[0].Carried == nil || !found[0].Carried.Admitted) {
-			err = fmt.Errorf("it carries %+v", found[0].Carried)
+		// Before there is a bundle, it is containerd's record that is shown: the
+		// watch may have put the document there.
+		if c := found; err == nil && (c[0].Carried == nil || !c[0].Carried.Admitted || !strings.HasSuffix(strings.ToLower(c[0].Carried.Place), `\web\config.json`)) {
+			err = fmt.Errorf("it carries %+v", c[0].Carried)
 		}
 		return err
 	})
@@ -184,9 +187,6 @@ func TestChainAContainersDocumentIsInspectedWithoutItsToken(t *testing.T) {
 	token := spec.ActiveDirectoryConfig.HostAccountConfig.PluginInput
 	if want := strings.Replace(sent, token, credspec.Struck, 1); token == "" || found[0].Carried.Document != want {
 		t.Errorf("inspected\n%s\nwant\n%s", found[0].Carried.Document, want)
-	}
-	if !strings.HasSuffix(strings.ToLower(found[0].Carried.Place), `\web\config.json`) {
-		t.Errorf("place %q", found[0].Carried.Place)
 	}
 	if strings.Contains(text, token) || !strings.Contains(text, `"PluginInput": "(redacted)"`) {
 		t.Error("the text shows the token, or no document")
