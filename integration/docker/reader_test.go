@@ -64,7 +64,8 @@ func read(h *host) *reader {
 	h.Cleanup(func() {
 		close(r.stop)
 		<-r.done
-		if r.reads < 100 {
+		// A short test on a busy machine has a few: it must not have none.
+		if r.reads < 10 {
 			h.Errorf("Docker's folder was read %d times only", r.reads)
 		}
 		h.Logf("Docker's folder was read %d times, and whole each time", r.reads)
