@@ -14,7 +14,7 @@ LAB      = $(GO) run ./integration/cmd/lab setup
 LDFLAGS  = -s -w
 WINDOWS  = GOOS=windows GOARCH=amd64 CGO_ENABLED=0
 # The race detector needs a C compiler, and time: one package at a time per core.
-TESTFLAGS ?= -race -timeout 8m
+TESTFLAGS ?= -race -timeout 20m
 
 .PHONY: help
 help: ## show this list

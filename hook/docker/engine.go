@@ -62,9 +62,9 @@ type Client struct{ *client.Client }
 
 // Connect returns a client, which connects when it is first used.
 func Connect(endpoint string) (*Client, error) {
-	c, err := client.New(client.WithHost(endpoint), client.WithAPIVersionNegotiation())
+	c, err := client.New(client.WithHost(endpoint))
 	if err != nil {
-		return nil, fmt.Errorf("Docker's endpoint %q: %w: %w", endpoint, fault.ErrMalformed, err) //nolint:staticcheck // a name
+		return nil, fmt.Errorf("endpoint of Docker %q: %w: %w", endpoint, fault.ErrMalformed, err)
 	}
 	return &Client{c}, nil
 }
@@ -110,7 +110,7 @@ func (c *Client) Look(ctx context.Context, id string) (Container, error) {
 
 func ofInspect(r container.InspectResponse) (Container, error) {
 	if r.ID == "" || r.Config == nil || r.HostConfig == nil || r.State == nil {
-		return Container{}, fmt.Errorf("Docker's answer about a container says too little: %w", fault.ErrUnavailable) //nolint:staticcheck // a name
+		return Container{}, fmt.Errorf("the answer of Docker about a container says too little: %w", fault.ErrUnavailable)
 	}
 	started, _ := time.Parse(time.RFC3339Nano, r.State.StartedAt)
 	if started.Year() < 2000 {

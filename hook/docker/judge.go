@@ -36,7 +36,7 @@ func (w *Watch) judge(a Ask) (wants, error) {
 	case o.kind == kindNone:
 		p, err := w.meant(label)
 		if err == nil && windows(w.os) {
-			err = fmt.Errorf("Docker does not read the label %s: run it with --security-opt credentialspec=%s as well: %w", hook.KeyCredentialSpec, p.name(), fault.ErrDenied) //nolint:staticcheck // a name
+			err = fmt.Errorf("the label %s is not read by Docker: run it with --security-opt credentialspec=%s as well: %w", hook.KeyCredentialSpec, p.name(), fault.ErrDenied)
 		}
 		return wants{place: p}, err
 	}

@@ -21,7 +21,7 @@ func Containers(ctx context.Context, endpoint string) (ids []string, err error) 
 		return nil, err
 	}
 	if i := slices.Index(ids, ""); i >= 0 {
-		return nil, fmt.Errorf("Docker's answer has no id for container %d: %w", i, fault.ErrMalformed) //nolint:staticcheck // a name
+		return nil, fmt.Errorf("the answer of Docker has no id for container %d: %w", i, fault.ErrMalformed)
 	}
 	return ids, nil
 }

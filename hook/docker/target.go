@@ -75,7 +75,7 @@ func (f folder) usable() error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, err := os.Stat(filepath.Dir(string(f))); err != nil {
-			return fmt.Errorf("Docker's root is not there: %w", err) //nolint:staticcheck // a name
+			return fmt.Errorf("the root of Docker is not there: %w", err)
 		}
 		return private.Make(string(f))
 	case err != nil:

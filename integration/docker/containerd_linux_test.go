@@ -1,6 +1,8 @@
 package docker
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"github.com/gmsa-agent/gmsa-agent/hook/bundle"
 	"github.com/gmsa-agent/gmsa-agent/integration/containerdlab"
 	"github.com/gmsa-agent/gmsa-agent/integration/dockerlab"
+	"github.com/gmsa-agent/gmsa-agent/integration/lab"
 )
 
 // Docker on containerd starts containers through a shim, and so through the shim
@@ -85,4 +88,15 @@ func TestDockerOnContainerdStartsContainersThroughTheShimWrapper(t *testing.T) {
 	h.Docker("rm", "--force", a)
 	h.gone(tokens[0])
 	h.mustRedeem(tokens[1])
+}
+
+// gone waits until a token redeems nothing.
+func (h *host) gone(token string) {
+	h.Helper()
+	lab.Eventually(h.T, "the token's end", func(context.Context) error {
+		if _, err := h.redeem(token); err == nil {
+			return errors.New("it redeems")
+		}
+		return nil
+	})
 }

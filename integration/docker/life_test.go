@@ -149,14 +149,3 @@ func (h *host) kill(id string) error {
 	}
 	return err
 }
-
-// gone waits until a token redeems nothing.
-func (h *host) gone(token string) {
-	h.Helper()
-	lab.Eventually(h.T, "the token's end", func(context.Context) error {
-		if _, err := h.redeem(token); err == nil {
-			return errors.New("it redeems")
-		}
-		return nil
-	})
-}

@@ -934,7 +934,7 @@ func TestAFolderThatCannotBeUsedIsSaidAndTriedAgain(t *testing.T) {
 		},
 		"no root": {
 			func(f string) error { return os.Remove(filepath.Dir(f)) },
-			func(f string) error { return os.Mkdir(filepath.Dir(f), 0o700) }, "Docker's root is not there",
+			func(f string) error { return os.Mkdir(filepath.Dir(f), 0o700) }, "the root of Docker is not there",
 		},
 		"a folder in the file's place": {
 			func(f string) error { return os.MkdirAll(filepath.Join(f, "webapp01.json"), 0o700) },
