@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/gmsa-agent/gmsa-agent/internal/fault"
 )
 
@@ -44,32 +46,35 @@ func TestParseOptionRefusesWhatLeadsElsewhere(t *testing.T) {
 
 func TestParseCall(t *testing.T) {
 	for line, want := range map[string]Call{
-		"POST /containers/create":                       {Verb: Create},
-		"POST /v1.41/containers/create?name=web":        {Verb: Create, Name: "web"},
-		"POST /v1.41/containers/web/start":              {Verb: Start, Container: "web"},
-		"POST /v1.41/containers/web/start?checkpoint=a": {Verb: Start, Container: "web"},
-		"POST /containers/a/b/start":                    {Verb: Start, Container: "a/b"},
-		"POST /v1.41/containers/web/restart?t=5":        {Verb: Restart, Container: "web"},
-		"POST /v1.41/containers/%77eb/star%74":          {Verb: Start, Container: "web"},
-		"POST /v1.41/exec/web/start":                    {},
-		"POST /v1.41/containers/web/stop":               {},
-		"POST /v1.41/containers/web/exec":               {},
-		"POST /vx/containers/create":                    {},
-		"POST /v1.41/services/create":                   {},
-		"POST containers/create":                        {},
-		"GET /containers/create":                        {},
-		"DELETE /containers/web/start":                  {},
-		"POST /start":                                   {},
+		"POST /containers/create":                                                  {Verb: Create},
+		"POST /v1.41/containers/create?name=web":                                   {Verb: Create, Name: "web"},
+		"POST /v1.41/containers/web/start":                                         {Verb: Start, Container: "web"},
+		"POST /v1.41/containers/web/start?checkpoint=a":                            {Verb: Start, Container: "web"},
+		"POST /containers/a/b/start":                                               {Verb: Start, Container: "a/b"},
+		"POST /v1.41/containers/web/restart?t=5":                                   {Verb: Restart, Container: "web"},
+		"POST /v1.41/containers/%77eb/star%74":                                     {Verb: Start, Container: "web"},
+		"POST /v1.41/exec/web/start":                                               {},
+		"POST /v1.41/containers/web/stop":                                          {},
+		"POST /v1.41/containers/web/exec":                                          {},
+		"POST /vx/containers/create":                                               {},
+		"POST /v1.41/services/create":                                              {},
+		"POST containers/create":                                                   {},
+		"GET /containers/create":                                                   {},
+		"DELETE /containers/web/start":                                             {},
+		"POST /start":                                                              {},
+		`POST /v1.41/build?securityopt=["CredentialSpec=file://a.json","label=x"]`: {Verb: Build, Options: []string{"file://a.json"}},
+		`POST /build?securityopt=x&securityopt=["credentialspec=raw://{}"]`:        {Verb: Build, Options: []string{"raw://{}"}},
+		"POST /v1.41/build?t=web":                                                  {Verb: Build},
 	} {
 		method, uri, _ := strings.Cut(line, " ")
-		if got := ParseCall(method, uri); got != want {
-			t.Errorf("%s: %+v", line, got)
+		if diff := cmp.Diff(want, ParseCall(method, uri)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", line, diff)
 		}
 	}
 }
 
 func FuzzParseCall(f *testing.F) {
-	for _, uri := range []string{"/containers/create", "/v1.41/containers/a/b/start?x=y", "/v1..2/containers/../containers/x/restart", "http://h/containers/create", "//containers/create"} {
+	for _, uri := range []string{"/containers/create", "/v1.41/containers/a/b/start?x=y", "/v1..2/containers/../containers/x/restart", "http://h/containers/create", "//containers/create", `/build?securityopt=["credentialspec=x"]`} {
 		f.Add("POST", uri)
 	}
 	f.Fuzz(func(t *testing.T, method, uri string) {

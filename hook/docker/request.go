@@ -12,13 +12,15 @@ import (
 // Verb says what a request to Docker's API would do to a container.
 type Verb int
 
-// What the gate tells apart. Everything else creates and starts no container: an
-// exec runs in one that was started, and Docker starts a service's tasks by itself.
+// What the gate tells apart. Everything else creates and starts no container that
+// a request names: an exec runs in one that was started, and Docker starts a
+// service's tasks by itself.
 const (
 	Other Verb = iota
 	Create
 	Start
 	Restart
+	Build
 )
 
 // Call is a request to Docker's API, as far as the gate is concerned.
@@ -26,6 +28,9 @@ type Call struct {
 	Verb      Verb
 	Container string // of Start and Restart: a name, an ID, or the beginning of one
 	Name      string // of Create: the name that the container is to have
+	// Options are of Build: the values of its credentialspec options, which all
+	// containers of the build get.
+	Options []string
 }
 
 // ParseCall reads a request's line. It takes the path as Docker's router does:
@@ -42,6 +47,9 @@ func ParseCall(method, uri string) Call {
 	if p == "/containers/create" {
 		return Call{Verb: Create, Name: u.Query().Get("name")}
 	}
+	if p == "/build" {
+		return Call{Verb: Build, Options: buildOptions(u.Query()["securityopt"])}
+	}
 	rest, ok := strings.CutPrefix(p, "/containers/")
 	if !ok {
 		return Call{}
@@ -55,6 +63,18 @@ func ParseCall(method, uri string) Call {
 		return Call{Verb: Restart, Container: name}
 	}
 	return Call{}
+}
+
+// buildOptions reads a build's security options, a JSON array in the URL. Docker
+// refuses what it cannot read there.
+func buildOptions(values []string) (options []string) {
+	for _, v := range values {
+		var opts []string
+		if json.Unmarshal([]byte(v), &opts) == nil {
+			options = append(options, specOptions(opts)...)
+		}
+	}
+	return options
 }
 
 // unversioned is a path without "/v1.41" before it.

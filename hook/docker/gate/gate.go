@@ -88,6 +88,12 @@ func (g *Gate) before(ctx context.Context, r request) error {
 		return g.create(ctx, call, r)
 	case docker.Start, docker.Restart:
 		return g.start(ctx, call)
+	case docker.Build:
+		// Docker starts a build's containers without asking, so none of them could
+		// be admitted.
+		if len(call.Options) > 0 {
+			return fmt.Errorf("a build's containers get no gMSA, because Docker asks nobody before it starts them: build without --security-opt credentialspec: %w", fault.ErrDenied)
+		}
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -126,6 +127,17 @@ func TestAHungAgentDelaysOnlyWhoAsksAndNotForLong(t *testing.T) {
 func TestWhatTheAgentSaysIsWhatTheUserReads(t *testing.T) {
 	g, _ := newWorld(answering(func(control.Request) error { return fmt.Errorf("no rule allows it: %w", fault.ErrDenied) }))
 	if err := g.before(t.Context(), create(asks)); err == nil || err.Error() != "no rule allows it: denied" && err.Error() != "no rule allows it: "+fault.ErrDenied.Error() {
+		t.Error(err)
+	}
+}
+
+func TestABuildWithACredentialSpecIsRefusedAndNobodyIsAsked(t *testing.T) {
+	g, _ := newWorld(nil)
+	uri := "/v1.41/build?securityopt=" + url.QueryEscape(`["`+asks+`"]`)
+	if err := g.before(t.Context(), shown("POST", uri, nil)); !errors.Is(err, fault.ErrDenied) || !strings.Contains(err.Error(), "build without --security-opt credentialspec") {
+		t.Error(err)
+	}
+	if err := g.before(t.Context(), shown("POST", "/v1.41/build?securityopt="+url.QueryEscape(`["no-new-privileges"]`), nil)); err != nil {
 		t.Error(err)
 	}
 }
