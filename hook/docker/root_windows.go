@@ -1,16 +1,17 @@
 package docker
 
 import (
-	"os"
 	"path/filepath"
+
+	sys "golang.org/x/sys/windows"
 )
 
 func daemonConfig() string { return filepath.Join(defaultRoot(), "config", "daemon.json") }
 
-// defaultRoot is dockerd's: it asks the environment, too.
+// defaultRoot is dockerd's, which asks its environment for the same folder.
 func defaultRoot() string {
-	data := os.Getenv("ProgramData")
-	if data == "" {
+	data, err := sys.KnownFolderPath(sys.FOLDERID_ProgramData, 0)
+	if err != nil {
 		data = `C:\ProgramData`
 	}
 	return filepath.Join(data, "docker")

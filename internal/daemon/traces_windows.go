@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/windows"
@@ -11,9 +10,24 @@ import (
 // The names are those of both projects' own installation instructions; the
 // folders are their programs' defaults.
 var (
-	containerdTraces = traces{"containerd", []string{filepath.Join(os.Getenv("ProgramData"), "containerd"), filepath.Join(os.Getenv("ProgramFiles"), "containerd")}}
-	dockerTraces     = traces{"docker", []string{filepath.Join(os.Getenv("ProgramData"), "docker", "containers"), filepath.Join(os.Getenv("ProgramFiles"), "docker")}}
+	containerdTraces = traces{"containerd", []string{
+		filepath.Join(known(windows.FOLDERID_ProgramData, `C:\ProgramData`), "containerd"),
+		filepath.Join(known(windows.FOLDERID_ProgramFiles, `C:\Program Files`), "containerd"),
+	}}
+	dockerTraces = traces{"docker", []string{
+		filepath.Join(known(windows.FOLDERID_ProgramData, `C:\ProgramData`), "docker", "containers"),
+		filepath.Join(known(windows.FOLDERID_ProgramFiles, `C:\Program Files`), "docker"),
+	}}
 )
+
+// known asks the system and not the environment, which may be anybody's: a runtime
+// that is overlooked is taken for one that has no containers.
+func known(folder *windows.KNOWNFOLDERID, usual string) string {
+	if path, err := windows.KnownFolderPath(folder, 0); err == nil {
+		return path
+	}
+	return usual
+}
 
 func hasService(name string) bool {
 	manager, err := windows.OpenSCManager(nil, nil, windows.SC_MANAGER_CONNECT)
