@@ -128,10 +128,16 @@ func (h *serviceHost) serves(version string) service.Status {
 	if decoded := json.Unmarshal([]byte(out), &s); decoded != nil || err != nil {
 		h.Fatalf("%v, %v: %s", err, decoded, out)
 	}
-	if !s.Installed || s.Version != version || s.Running != version || len(s.Services) != 1 || s.Services[0].State != service.Running || !s.Plugin.Registered {
+	if !s.Installed || s.Version != version || s.Running != version || !bothRun(s.Services) || !s.Plugin.Registered {
 		h.Errorf("want version %s, got %+v", version, s)
 	}
 	return s
+}
+
+// bothRun says whether the agent and Docker's gate run.
+func bothRun(services []service.ServiceStatus) bool {
+	return len(services) == 2 && services[0].State == service.Running &&
+		services[1].Name == service.GateName && services[1].State == service.Running
 }
 
 const patience = "--timeout=3m"
@@ -151,7 +157,7 @@ func TestChainServiceIsInstalledUpgradedRolledBackAndRemoved(t *testing.T) {
 		}
 	}
 	run("a first version is installed, and is there", func(h *serviceHost) {
-		h.service(firstVersion, "install", "--config", chainlab.ServiceConfig, patience)
+		h.service(firstVersion, "install", "--docker-gate", "--config", chainlab.ServiceConfig, patience)
 		h.serves(firstVersion)
 		h.service(firstVersion, "install", patience) // nothing to do
 		password := strings.NewReader(string(h.ad.Contoso.Plugin.Password))

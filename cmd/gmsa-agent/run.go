@@ -16,14 +16,14 @@ func (s *session) runCommand() *cli.Command {
 		Usage:       "run the agent in the foreground, until interrupted",
 		Description: "Logs go to standard error. A changed configuration file is picked up while the agent runs.",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: flagService, Usage: "answer to Windows' service manager, which has started this process"},
+			serviceFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			if err := wantArgs(c, 0, 0, ""); err != nil {
 				return err
 			}
 			if c.Bool(flagService) {
-				return s.runService(c)
+				return s.runService(c, service.LogName, s.runAgent)
 			}
 			return s.runAgent(c.Context, c, func() {})
 		},

@@ -18,6 +18,8 @@ const (
 	flagStart   = "start"
 	flagTimeout = "timeout"
 	flagRoot    = "root"
+
+	flagDockerGate = "docker-gate"
 )
 
 func (s *session) serviceCommand() *cli.Command {
@@ -60,6 +62,7 @@ func (s *session) serviceInstallCommand() *cli.Command {
 			"answer, the old one is brought back. Where everything is as it should be, it does nothing.",
 		Flags: []cli.Flag{
 			dryRunFlag(), timeoutFlag(), rootFlag(), outputFlag(),
+			&cli.BoolFlag{Name: flagDockerGate, Usage: "install the gate that dockerd asks, too, as a service of its own (Windows); an upgrade keeps it"},
 			&cli.StringFlag{
 				Name: flagStart, Value: "delayed", Usage: "`WHEN` Windows starts it: delayed (after the other automatic services) or auto",
 				Action: func(_ *cli.Context, v string) error {

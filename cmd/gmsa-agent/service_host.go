@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/gmsa-agent/gmsa-agent/hook/docker/gate"
 	"github.com/gmsa-agent/gmsa-agent/internal/agent"
 	"github.com/gmsa-agent/gmsa-agent/internal/channel"
 	"github.com/gmsa-agent/gmsa-agent/internal/config"
@@ -112,13 +113,22 @@ func (s *session) thisPackage(c *cli.Context, h *service.Host) (service.Package,
 		p.Files = append(p.Files, f)
 	}
 	p.Plugin = pluginFile
+	services, err := wantedServices(c, h)
+	if err != nil {
+		return p, err
+	}
 	for _, d := range services {
 		if s.configFile != "" {
 			d.Args = append([]string{"--" + flagConfig, s.configFile}, d.Args...)
 		}
-		d.Program, d.Delayed, d.Writable = agentFile, c.String(flagStart) != "auto", []string{cfg.StateDir}
+		// dockerd looks for the gate for half a minute when it starts, and then ends.
+		d.Delayed = c.String(flagStart) != "auto" && d.Name != service.GateName
+		d.Program, d.Writable = agentFile, []string{cfg.StateDir}
 		if dir := filepath.Dir(cfg.Audit.File); dir != cfg.StateDir {
 			d.Writable = append(d.Writable, dir)
+		}
+		if file := gate.Announced(""); d.Name == service.GateName && file != "" {
+			p.State = append(p.State, file)
 		}
 		p.Services = append(p.Services, d)
 	}
@@ -140,13 +150,35 @@ func (s *session) installedConfig(c *cli.Context) (*config.Config, error) {
 	return s.config(c)
 }
 
-// services are what is installed, the agent first.
-var services = []service.Definition{{
-	Name:        service.Name,
-	DisplayName: "gmsa-agent",
-	Description: "Active Directory identities (gMSA) for Windows containers",
-	Args:        serviceArgs,
-}}
+// wantedServices are what is installed, the agent first. The gate stays where it is
+// until somebody says otherwise: dockerd refuses every request without it.
+func wantedServices(c *cli.Context, h *service.Host) ([]service.Definition, error) {
+	services := []service.Definition{{
+		Name:        service.Name,
+		DisplayName: "gmsa-agent",
+		Description: "Active Directory identities (gMSA) for Windows containers",
+		Args:        serviceArgs,
+	}}
+	wanted := c.Bool(flagDockerGate)
+	if !c.IsSet(flagDockerGate) {
+		var err error
+		if wanted, err = h.Has(service.GateName); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case !wanted:
+		return services, nil
+	case gateArgs == nil:
+		return nil, usagef("--%s is for Windows: no other Docker runs containers that have a gMSA", flagDockerGate)
+	}
+	return append(services, service.Definition{
+		Name:        service.GateName,
+		DisplayName: "gmsa-agent Docker gate",
+		Description: "Tells Docker which containers may have an Active Directory identity (gMSA)",
+		Args:        gateArgs,
+	}), nil
+}
 
 // stateOf is what the agent keeps in its own folder. What a configuration has
 // put elsewhere is not removed with it: it may be others' as well.
@@ -163,7 +195,7 @@ func stateOf(cfg *config.Config) (paths []string) {
 	for i := range cfg.Audit.Keep {
 		add(cfg.Audit.File + "." + strconv.Itoa(i+1))
 	}
-	for _, name := range []string{"grants.journal", "grants.journal.new", "agent.lock", service.LogName, service.LogName + ".1"} {
+	for _, name := range []string{"grants.journal", "grants.journal.new", "agent.lock", service.LogName, service.LogName + ".1", service.GateLogName, service.GateLogName + ".1"} {
 		add(in(name))
 	}
 	return paths

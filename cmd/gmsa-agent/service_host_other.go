@@ -17,7 +17,10 @@ const (
 	pluginFile = ""
 )
 
-var serviceArgs = []string{"run"}
+var (
+	serviceArgs = []string{"run"}
+	gateArgs    []string // Docker runs no containers here that have a gMSA
+)
 
 // packageFiles are a package's, and where people find them through all upgrades.
 func packageFiles(_, root string) []service.File {

@@ -19,7 +19,10 @@ const (
 	shimFile   = "shim/containerd-shim-runhcs-v1.exe"
 )
 
-var serviceArgs = []string{"run", "--" + flagService}
+var (
+	serviceArgs = []string{"run", "--" + flagService}
+	gateArgs    = []string{"docker-gate", "--" + flagService}
+)
 
 // packageFiles are a package's, and where other programs' configuration, and
 // people, find them through all upgrades.

@@ -183,13 +183,21 @@ func (h *Host) begin(r *record, to *Installed) error {
 			r.Before.Services[d.Name] = found.Saved
 		}
 	}
-	made, err := missing(h.Programs)
-	if err != nil {
-		return err
+	// The folders of the state are made when a service first runs.
+	var err error
+	folders := []string{h.Programs}
+	for _, path := range to.State {
+		folders = append(folders, filepath.Dir(path))
 	}
-	for _, dir := range made {
-		if !slices.Contains(r.Before.Made, dir) {
-			r.Before.Made = append(r.Before.Made, dir)
+	for _, folder := range folders {
+		made, err := missing(folder)
+		if err != nil {
+			return err
+		}
+		for _, dir := range made {
+			if !slices.Contains(r.Before.Made, dir) {
+				r.Before.Made = append(r.Before.Made, dir)
+			}
 		}
 	}
 	if h.Plugin != nil && to.Plugin != "" && r.Before.Plugin == nil {

@@ -14,6 +14,9 @@ import (
 // no place for what a service prints. The file before it ends in ".1".
 const LogName = "agent.log"
 
+// GateLogName is that of Docker's gate, which is a process of its own.
+const GateLogName = "docker-gate.log"
+
 // maxLog is what one file may have; with the one before it, at most twice that
 // is kept. A busy host logs a megabyte a day.
 const maxLog = 10 << 20
@@ -27,13 +30,13 @@ type Log struct {
 	size int64
 }
 
-// OpenLog opens the log in a folder for administrators alone, which is made if
-// it is missing.
-func OpenLog(dir string) (*Log, error) {
+// OpenLog opens the log of that name in a folder for administrators alone, which
+// is made if it is missing.
+func OpenLog(dir, name string) (*Log, error) {
 	if err := private.Folder(dir); err != nil {
 		return nil, err
 	}
-	l := &Log{path: filepath.Join(dir, LogName), most: maxLog}
+	l := &Log{path: filepath.Join(dir, name), most: maxLog}
 	return l, l.open()
 }
 

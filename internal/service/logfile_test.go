@@ -11,7 +11,7 @@ func TestTheLogDoesNotGrowForEver(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	line := strings.Repeat("x", 99) + "\n"
 	for range 2 { // and goes on where it was
-		l, err := OpenLog(dir)
+		l, err := OpenLog(dir, LogName)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,7 +34,7 @@ func TestTheLogDoesNotGrowForEver(t *testing.T) {
 }
 
 func TestOneLineThatIsTooLongIsWrittenAllTheSame(t *testing.T) {
-	l, err := OpenLog(filepath.Join(t.TempDir(), "state"))
+	l, err := OpenLog(filepath.Join(t.TempDir(), "state"), LogName)
 	if err != nil {
 		t.Fatal(err)
 	}

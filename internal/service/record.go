@@ -291,3 +291,17 @@ func (h *Host) Config() (path string, found bool, err error) {
 	}
 	return "", false, nil
 }
+
+// Has says whether a service of that name is installed as one of ours.
+func (h *Host) Has(name string) (bool, error) {
+	r, err := h.installed()
+	if err != nil {
+		return false, err
+	}
+	i := r.Current
+	if i == nil {
+		i = r.to()
+	}
+	_, has := i.service(name)
+	return has, nil
+}

@@ -22,6 +22,9 @@ import (
 // Name is the agent's service, on Windows and in systemd.
 const Name = "gmsa-agent"
 
+// GateName is the service of Docker's gate, on hosts that want it.
+const GateName = "gmsa-agent-docker-gate"
+
 // Host is where the agent is installed.
 type Host struct {
 	Programs string // the folder of the programs; everybody may read it
