@@ -33,7 +33,7 @@ func remote(t *testing.T) (*httpslab.Lab, map[string]any) {
 			"ca_file": l.CAFile, "hosts": map[string]any{strings.TrimPrefix(l.URL, "https://"): map[string]any{"token_file": l.TokenFile}},
 		}},
 		"docker": map[string]any{
-			"refresh": map[string]any{"remote": "250ms"},
+			"refresh": map[string]any{"https": "250ms"},
 			"specs":   map[string]any{"web": map[string]any{"reference": l.URL + "/private/web.json"}},
 		},
 	}
@@ -88,7 +88,7 @@ func TestARemoteSpecIsInTheFolderWithinASecondOfItsChange(t *testing.T) {
 		h.mustRedeem(first) // the container runs with what it has read
 
 		// Its start reads what is the source's then, however seldom that is asked.
-		h.configure(map[string]any{"docker": map[string]any{"refresh": map[string]any{"remote": "1h"}}})
+		h.configure(map[string]any{"docker": map[string]any{"refresh": map[string]any{"https": "1h"}}})
 		lab.Eventually(h.T, "the configuration's being applied", func(ctx context.Context) error {
 			for r, err := range audit.Read(h.path("state", "audit.jsonl")) {
 				if err == nil && r.Event == audit.ConfigApplied {

@@ -25,6 +25,7 @@ func (d *decoder) docker(c Docker) {
 		d.absolute("docker.root", c.Root)
 	}
 	d.refresh("docker.refresh.local", c.Refresh.Local)
+	d.refresh("docker.refresh.https", c.Refresh.HTTPS)
 	d.refresh("docker.refresh.remote", c.Refresh.Remote)
 	seen := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.Specs)) {

@@ -118,7 +118,8 @@ type DockerGate struct {
 // containers use it.
 type DockerRefresh struct {
 	Local  time.Duration `yaml:"local"`  // file://, registry://
-	Remote time.Duration `yaml:"remote"` // all others
+	HTTPS  time.Duration `yaml:"https"`  // https://: an unchanged document costs its server an answer without one
+	Remote time.Duration `yaml:"remote"` // all others, most of which cost money or have limits
 }
 
 // DockerSpec is a credential spec that is kept where Docker reads it.

@@ -71,7 +71,7 @@ func (p platform) plain() *Config {
 			Enabled: EnabledAuto,
 			// What changes in a folder of this host is there within a second; a
 			// server is asked as often as a cached document counts as fresh.
-			Refresh: DockerRefresh{Local: 500 * time.Millisecond, Remote: 30 * time.Second},
+			Refresh: DockerRefresh{Local: 500 * time.Millisecond, HTTPS: 500 * time.Millisecond, Remote: 30 * time.Second},
 		},
 		AWS:          AWS{Credentials: AWSInstance},
 		Policy:       Policy{HostAccount: HostAccountAllow},

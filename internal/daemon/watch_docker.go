@@ -44,8 +44,13 @@ func dockerSpecs(c config.Docker) []docker.Spec {
 	for _, name := range slices.Sorted(maps.Keys(c.Specs)) {
 		s := c.Specs[name]
 		refresh := c.Refresh.Remote
-		if ref, err := credspec.ParseRef(s.Reference); err == nil && (ref.Scheme == "file" || ref.Scheme == "registry") {
-			refresh = c.Refresh.Local
+		if ref, err := credspec.ParseRef(s.Reference); err == nil {
+			switch ref.Scheme {
+			case "file", "registry":
+				refresh = c.Refresh.Local
+			case "https":
+				refresh = c.Refresh.HTTPS
+			}
 		}
 		specs = append(specs, docker.Spec{Name: name, Reference: s.Reference, Secret: s.Secret, Registry: bool(s.Registry), Refresh: refresh})
 	}
