@@ -48,24 +48,44 @@ func (id *Identity) Open(ctx context.Context) (*Session, error) {
 }
 
 func (id *Identity) open(ctx context.Context, t *ticket) (*Session, error) {
-	conn, tlsErr := id.c.dialTLS(ctx, id.dc)
-	if tlsErr == nil {
-		s := &Session{Transport: "LDAPS with channel bindings", id: id, raw: conn, conn: ldap.NewConn(conn, true)}
-		return s.bind(ctx, &initiator{ticket: t, bindings: channelBindings(conn.ConnectionState().PeerCertificates[0])})
-	}
-	if f := (*failure)(nil); errors.As(tlsErr, &f) && f.kind == Untrusted && id.c.roots != nil {
-		return nil, tlsErr
-	}
-	raw, err := id.c.dial(ctx, id.dc, id.c.ports.ldap)
+	l, err := id.c.dialLDAP(ctx, id.dc)
 	if err != nil {
-		return nil, fail(Unreachable, errorList{tlsErr, err})
+		return nil, err
 	}
-	sealed := &sealedConn{Conn: raw}
+	if l.secure != nil {
+		s := &Session{Transport: "LDAPS with channel bindings", id: id, raw: l.raw, conn: ldap.NewConn(l.secure, true)}
+		return s.bind(ctx, &initiator{ticket: t, bindings: channelBindings(l.secure.ConnectionState().PeerCertificates[0])})
+	}
+	sealed := &sealedConn{Conn: l.raw}
 	s := &Session{
-		Transport: "LDAP sealed with Kerberos (LDAPS: " + tlsErr.Error() + ")",
-		id:        id, raw: raw, conn: ldap.NewConn(sealed, false),
+		Transport: "LDAP sealed with Kerberos (LDAPS: " + l.tlsErr.Error() + ")",
+		id:        id, raw: l.raw, conn: ldap.NewConn(sealed, false),
 	}
 	return s.bind(ctx, &initiator{ticket: t, seal: sealed})
+}
+
+// line is a connection to a domain controller's LDAP to which nobody is bound.
+type line struct {
+	raw    net.Conn  // what is to be closed
+	secure *tls.Conn // nil: raw has to be sealed
+	tlsErr error     // why secure is nil
+}
+
+// dialLDAP connects with TLS where that works, else to port 389, on which
+// nothing may be said that is not sealed.
+func (c *Client) dialLDAP(ctx context.Context, dc *Controller) (line, error) {
+	conn, tlsErr := c.dialTLS(ctx, dc)
+	if tlsErr == nil {
+		return line{raw: conn, secure: conn}, nil
+	}
+	if f := (*failure)(nil); errors.As(tlsErr, &f) && f.kind == Untrusted && c.roots != nil {
+		return line{}, tlsErr
+	}
+	raw, err := c.dial(ctx, dc, c.ports.ldap)
+	if err != nil {
+		return line{}, fail(Unreachable, errorList{tlsErr, err})
+	}
+	return line{raw: raw, tlsErr: tlsErr}, nil
 }
 
 // dialTLS connects to the LDAPS port and verifies the certificate.
