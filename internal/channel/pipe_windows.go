@@ -140,13 +140,16 @@ func trustServer(conn net.Conn, endpoint string) error {
 	if err != nil || owner == nil {
 		return &UntrustedServerError{endpoint, "it has no owner"}
 	}
-	if sid := owner.String(); !slices.Contains(pipeOwners, sid) {
-		return &UntrustedServerError{endpoint, "it belongs to " + sid}
-	}
-
 	var pid uint32
-	if err := windows.GetNamedPipeServerProcessId(pipe, &pid); err != nil {
-		return &UntrustedServerError{endpoint, "its process cannot be told: " + err.Error()}
+	unknown := windows.GetNamedPipeServerProcessId(pipe, &pid)
+	if sid := owner.String(); !slices.Contains(pipeOwners, sid) {
+		if unknown != nil {
+			return &UntrustedServerError{endpoint, "it belongs to " + sid}
+		}
+		return &UntrustedServerError{endpoint, fmt.Sprintf("it belongs to %s, and its process is %d", sid, pid)}
+	}
+	if unknown != nil {
+		return &UntrustedServerError{endpoint, "its process cannot be told: " + unknown.Error()}
 	}
 	user, groups, err := processIdentity(pid)
 	if errors.Is(err, windows.ERROR_ACCESS_DENIED) {

@@ -184,7 +184,7 @@ func trustServer(conn net.Conn, endpoint string) error {
 		return &UntrustedServerError{endpoint, "its user cannot be told: " + err.Error()}
 	}
 	if cred.Uid != 0 && cred.Uid != uint32(os.Geteuid()) {
-		return &UntrustedServerError{endpoint, "it runs as " + uid(cred.Uid)}
+		return &UntrustedServerError{endpoint, fmt.Sprintf("its process %d runs as %s", cred.Pid, uid(cred.Uid))}
 	}
 	return nil
 }
