@@ -21,6 +21,7 @@ func (s *session) app() *cli.App {
 	app.Commands = []*cli.Command{
 		s.runCommand(),
 		s.statusCommand(),
+		s.doctorCommand(),
 		s.verifyCommand(),
 		s.credspecCommand(),
 		s.secretCommand(),

@@ -26,9 +26,14 @@ func (s *session) ask(c *cli.Context, verb string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Context, agentTimeout)
+	return askAgent(c.Context, cfg.Channels.Control.Endpoint, verb, in, out)
+}
+
+// askAgent asks the agent at an endpoint.
+func askAgent(ctx context.Context, endpoint, verb string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, agentTimeout)
 	defer cancel()
-	conn, err := channel.Dial(ctx, channel.Control, cfg.Channels.Control.Endpoint)
+	conn, err := channel.Dial(ctx, channel.Control, endpoint)
 	if err != nil {
 		return &agentError{err}
 	}

@@ -105,7 +105,7 @@ func (d *daemon) close() error {
 
 func (d *daemon) start(cfg *config.Config) error {
 	d.started = cfg
-	if err := trustworthy(cfg); err != nil {
+	if err := Trustworthy(cfg); err != nil {
 		return err
 	}
 	for _, dir := range []string{cfg.StateDir, filepath.Dir(cfg.Audit.File)} {
@@ -196,10 +196,10 @@ func (d *daemon) listen(cfg *config.Config) (err error) {
 	return nil
 }
 
-// trustworthy refuses a configuration that others could have written: ordinary
+// Trustworthy refuses a configuration that others could have written: ordinary
 // users of Windows may make folders in ProgramData, and who makes the agent's
 // before it is installed would choose its policy and who may redeem.
-func trustworthy(cfg *config.Config) error {
+func Trustworthy(cfg *config.Config) error {
 	if cfg.Path() == "" {
 		return nil // the defaults
 	}
@@ -376,7 +376,7 @@ func (d *daemon) running() *config.Config {
 func (d *daemon) changed(cfg *config.Config, err error) {
 	var settings agent.Settings
 	if err == nil {
-		err = trustworthy(cfg)
+		err = Trustworthy(cfg)
 	}
 	if err == nil {
 		settings, err = d.assemble(cfg)

@@ -113,13 +113,18 @@ var rules = []rule{
 		why:   "the agent decides; which sources, stores and runtimes there are is handed to it. Of the configuration it knows the policy's types",
 	},
 	{
+		who:   []string{"internal/doctor"},
+		never: []string{"internal/daemon", "credspec/sources", "secrets/stores", "github.com/urfave/cli/v2"},
+		why:   "the doctor judges what it is shown; who looks at the host, and with which stores, is handed to it",
+	},
+	{
 		who:   []string{"internal/config"},
 		never: []string{"credspec/sources", "secrets/stores", "internal/agent/...", "internal/directory/...", "github.com/urfave/cli/v2"},
 		why:   "the configuration is text with a meaning; nothing is opened by reading it",
 	},
 	{
 		who:   []string{"..."},
-		but:   []string{"cmd/...", "integration/...", "internal/daemon", "internal/agent/..."},
+		but:   []string{"cmd/...", "integration/...", "internal/daemon", "internal/agent/...", "internal/doctor"},
 		never: []string{"internal/config", "internal/agent/...", "internal/daemon", "github.com/urfave/cli/v2"},
 		why:   "programs read configuration and run the agent; packages are told what they need",
 	},
@@ -158,6 +163,7 @@ var families = []struct {
 // platformFree are folders without code for one platform.
 var platformFree = []struct{ folder, why string }{
 	{"internal/agent", "what decides is the same everywhere, so that it is tested everywhere"},
+	{"internal/doctor", "what is judged is the same everywhere; what a platform lacks is what it is shown"},
 	{"internal/config", "a configuration means the same wherever it is checked"},
 	{"internal/fault", "kinds of errors are the same everywhere"},
 	{"internal/wire", "the protocol is the same everywhere"},
