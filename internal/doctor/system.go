@@ -16,7 +16,7 @@ func (h *Host) ccg(context.Context) []Finding {
 	default: // for want of which nothing else can work here
 		return []Finding{failed("which builds have it is in docs/hcs.md; which this one is says: cmd /c ver", "%v", err)}
 	}
-	return []Finding{okay("this Windows has Container Credential Guard with plugins")}
+	return []Finding{okay("this build of Windows has Container Credential Guard with plugins")}
 }
 
 // eventSource looks at the words of our events: without them Event Viewer shows
