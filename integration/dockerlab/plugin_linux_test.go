@@ -68,6 +68,13 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
+// refusing has it refuse what why gives a reason for.
+func (r *recorder) refusing(why func(question) string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refuse = why
+}
+
 // about returns what was asked of URIs with a text in them, and forgets all.
 func (r *recorder) about(text string) (found []question) {
 	r.mu.Lock()
@@ -195,12 +202,12 @@ func TestWhatAPluginSaysIsWhatTheUserReads(t *testing.T) {
 	for _, flavour := range Flavours {
 		t.Run(string(flavour), func(t *testing.T) {
 			l, r := recorded(t, flavour)
-			r.refuse = func(q question) string {
+			r.refusing(func(q question) string {
 				if strings.Contains(q.RequestURI, "/containers/create") {
 					return "for a reason"
 				}
 				return ""
-			}
+			})
 			_, err := l.Docker(t.Context(), "run", "--network", "none", Image)
 			if e := (*CommandError)(nil); !errors.As(err, &e) || e.Code != 125 || e.Line() != "docker: Error response from daemon: authorization denied by plugin recorder: for a reason." {
 				t.Errorf("%v", err)
