@@ -50,15 +50,24 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 	if err := sweep(labs); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(labs, strconv.Itoa(os.Getpid())+"-")
-	if err != nil {
-		return nil, err
+	// On a busy machine Wine 8 now and then ends its first program with an exit
+	// code of its own; a prefix made anew starts.
+	var failed error
+	for range 2 {
+		dir, err := os.MkdirTemp(labs, strconv.Itoa(os.Getpid())+"-")
+		if err != nil {
+			return nil, errors.Join(failed, err)
+		}
+		l, err := start(ctx, template, dir, o)
+		if err == nil {
+			return l, nil
+		}
+		failed = errors.Join(failed, fmt.Errorf("start a Wine lab: %w", err), os.RemoveAll(dir))
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	l, err := start(ctx, template, dir, o)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start a Wine lab: %w", err), os.RemoveAll(dir))
-	}
-	return l, nil
+	return nil, failed
 }
 
 func start(ctx context.Context, template, dir string, o Options) (*Lab, error) {
