@@ -428,9 +428,7 @@ func (a *Agent) grant(m *admission) (hook.Admission, error) {
 	if err != nil {
 		return hook.Admission{}, err
 	}
-	document, err := credspec.SetHostAccountConfig(m.document.Data, credspec.HostAccountConfig{
-		PortableCcgVersion: credspec.PortableCcgVersion, PluginGUID: credspec.PluginGUID, PluginInput: token,
-	})
+	document, err := withToken(m.document.Data, token)
 	if err != nil {
 		return hook.Admission{}, fmt.Errorf("credential spec %s: %w", m.document.Ref, err)
 	}
